@@ -1,0 +1,41 @@
+# Everything runs from .venv, made by `make setup` with uv when it is there and with venv + pip otherwise.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench clean
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+EXTRA_TESTS ?=
+
+help:  ## What you can ask for
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup: $(STAMP)  ## Install everything into .venv
+
+$(STAMP): pyproject.toml requirements.lock
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --allow-existing --python $(PYTHON) .venv && \
+		uv pip install --quiet --require-hashes -r requirements.lock && uv pip install --quiet --no-deps --editable .; \
+	else \
+		$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .; \
+	fi
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## Run the whole path on the embedded store (DEMO_ONCE=1 ends after the report)
+	@$(BIN)/tokentide demo $(if $(DEMO_ONCE),--once)
+
+test: $(STAMP)  ## Run every test
+	@$(BIN)/python -m pytest -q $(EXTRA_TESTS)
+
+check: $(STAMP)  ## Lint, types, import rules, generated documents
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python docs/generate.py --check
+
+bench: $(STAMP)  ## Measure throughput, stages, memory, ack latency
+	@$(BIN)/python -m benchmarks.pipeline
+	@$(BIN)/python -m benchmarks.ack_latency
+
+clean:  ## Remove what make made
+	rm -rf .venv tokentide-demo

@@ -1,0 +1,234 @@
+"""The configuration as one frozen tree: every leaf with its default, its unit and its meaning.
+
+Who said a value, and in which order sources win, is not known here (`otel_exporter.config.load`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from otel_exporter.config.values import Factory, Port, Secret, ServerUrl, Size, Tenant
+
+MIB = 2**20
+GIB = 2**30
+Broken = tuple[str, str]  # relative dotted path ("" is the section itself), reason
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` names this machine only. An unknown name counts as reachable from outside."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _exposed(host: str, why: str, remedy: str) -> str:
+    return f"{host} is reachable from other machines and {why}: bind 127.0.0.1 or set {remedy}: true"
+
+
+def _unsendable(name: str, token: Secret) -> Iterator[Broken]:
+    if not all("!" <= character <= "~" for character in token.reveal()):
+        yield name, "must be printable ASCII without spaces, or no HTTP header can carry it"
+
+
+class Section(BaseModel):
+    """A frozen node of the tree; unknown keys are faults."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def broken_rules(self) -> Iterator[Broken]:
+        """The rules between the values of this section that do not hold."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _keep_rules(self) -> Self:
+        if broken := list(self.broken_rules()):
+            raise PydanticCustomError("rules", "{broken}", {"broken": broken})
+        return self
+
+
+class StoreSettings(Section):
+    """Where the data live."""
+
+    data_dir: Path = Field(
+        default=Path("tokentide-data"),
+        description="Directory of the embedded database, the spool and the dead letters. One process at a time.",
+    )
+    clickhouse_url: ServerUrl | None = Field(
+        default=None,
+        description="Address of a ClickHouse server (`http://user@host:8123`). Unset: ClickHouse in this process.",
+    )
+    clickhouse_password: Secret | None = Field(
+        default=None, description="Password for `clickhouse_url`, when the address does not carry one."
+    )
+    clickhouse_password_file: Path | None = Field(default=None, description="File holding `clickhouse_password`.")
+    max_memory: Size = Field(
+        default=2 * GIB, description="Memory the embedded database may use. A query that needs more fails alone."
+    )
+
+    @property
+    def server(self) -> str | None:
+        """Address of the server with its password, None for the embedded database."""
+        return self.clickhouse_url.reveal(self.clickhouse_password) if self.clickhouse_url else None
+
+
+class Listener(Section):
+    """A host and a port to listen on."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to bind.")
+    port: Port = Field(default=0, description="Port to bind; 0 takes any free one.")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return is_loopback(self.host)
+
+
+class GrpcSettings(Listener):
+    """OTLP over gRPC."""
+
+    port: Port = Field(default=4317, description="Port to bind; 0 takes any free one.")
+
+
+class HttpSettings(Listener):
+    """OTLP over HTTP: protobuf and JSON."""
+
+    port: Port = Field(default=4318, description="Port to bind; 0 takes any free one.")
+
+
+class KeySettings(Section):
+    """One ingest token and the tenant it writes for."""
+
+    token: Secret | None = Field(default=None, description="Sent as `authorization: Bearer <token>` or `x-api-key`.")
+    token_file: Path | None = Field(default=None, description="File holding `token`.")
+    tenant: Tenant = Field(default="default", description="Tenant whose data the token writes.")
+
+    def broken_rules(self) -> Iterator[Broken]:
+        """A key has a token, and a header can carry it."""
+        if self.token:
+            yield from _unsendable("token", self.token)
+        elif self.token_file is None:
+            yield "token", "is required (or token_file)"
+
+
+class IngestSettings(Section):
+    """What may come in, from whom, and how much of it at once."""
+
+    grpc: GrpcSettings = Field(default=GrpcSettings(), description="OTLP over gRPC.")
+    http: HttpSettings = Field(default=HttpSettings(), description="OTLP over HTTP: protobuf and JSON.")
+    token: Secret | None = Field(
+        default=None, description="The one ingest token, for `tenant`. Unset, and no `keys`: nobody is asked for one."
+    )
+    token_file: Path | None = Field(default=None, description="File holding `token`.")
+    tenant: Tenant = Field(default="default", description="Tenant of `token`, and of everyone when there is no token.")
+    keys: tuple[KeySettings, ...] = Field(default=(), description="More tokens, each with its tenant.")
+    max_body_bytes: Size = Field(default=16 * MIB, description="Largest request body as sent.")
+    max_decompressed_bytes: Size = Field(default=64 * MIB, description="Largest request body after decompression.")
+    max_in_flight_bytes: Size = Field(
+        default=256 * MIB, description="Bytes admitted and not yet acknowledged; beyond it senders are told to retry."
+    )
+    insecure: bool = Field(
+        default=False, description="Allow an address other machines can reach without any token (flag `--insecure`)."
+    )
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """Token to tenant; empty when nobody is asked for a token."""
+        own = {self.token.reveal(): self.tenant} if self.token else {}
+        return own | {key.token.reveal(): key.tenant for key in self.keys if key.token}
+
+    def broken_rules(self) -> Iterator[Broken]:
+        """Public means authenticated, bounds nest, one token has one tenant."""
+        if not (self.token or self.token_file or self.keys or self.insecure):
+            for name, listener in (("grpc", self.grpc), ("http", self.http)):
+                if not listener.is_local:
+                    yield f"{name}.host", _exposed(listener.host, "no ingest token is set", "ingest.insecure")
+        if self.max_body_bytes > self.max_decompressed_bytes:
+            yield "max_decompressed_bytes", "must be at least max_body_bytes"
+        if self.max_decompressed_bytes > self.max_in_flight_bytes:
+            yield "max_in_flight_bytes", "must be at least max_decompressed_bytes"
+        if len(self.credentials) < sum(key.token is not None for key in (self, *self.keys)):
+            yield "keys", "the same token appears twice"
+        if self.token:
+            yield from _unsendable("token", self.token)
+
+
+class HealthSettings(Listener):
+    """`/metrics`, `/healthz`, `/readyz`."""
+
+    port: Port = Field(default=9464, description="Port to bind; 0 takes any free one.")
+    insecure: bool = Field(
+        default=False, description="Allow an address other machines can reach: metrics have no authentication."
+    )
+
+    def broken_rules(self) -> Iterator[Broken]:
+        """Metrics have no authentication, so they stay on this machine unless someone says otherwise."""
+        if not self.is_local and not self.insecure:
+            yield "host", _exposed(self.host, "/metrics has no authentication", "health.insecure")
+
+
+class SpoolSettings(Section):
+    """What is acknowledged and not yet in ClickHouse."""
+
+    max_bytes: Size = Field(default=2 * GIB, description="Size of the spool; when full, senders are told to retry.")
+
+
+class ContentSettings(Section):
+    """What happens to prompts, answers and identities before anything reaches a disk or a log."""
+
+    policy: Literal["drop", "redact", "hash", "keep"] = Field(
+        default="drop",
+        description="Message content: `drop` it, `redact` secrets and personal data in it, `hash` it, `keep` it.",
+    )
+    identity: Literal["keep", "hash"] = Field(
+        default="keep", description="Identity attributes (user, end user, session): `keep`, or keyed `hash`."
+    )
+    hash_key: Secret | None = Field(default=None, description="Key of the hashes; needed by `hash`.")
+    hash_key_file: Path | None = Field(default=None, description="File holding `hash_key`.")
+
+    def broken_rules(self) -> Iterator[Broken]:
+        """Hashing needs a key: without one, guessing the values undoes it."""
+        if self.hash_key is None and self.hash_key_file is None and "hash" in (self.policy, self.identity):
+            yield "hash_key", "is required to hash (or hash_key_file)"
+
+
+class PriceSettings(Section):
+    """Which number is charged, and prices of your own."""
+
+    charge: Literal["reported", "local", "reported_only"] = Field(
+        default="reported",
+        description="`reported`: what provider or gateway said, else the price book; `local`: the price book; "
+        "`reported_only`: never the price book.",
+    )
+    overrides: tuple[dict[str, Any], ...] = Field(default=(), description="Prices that win over the price book.")
+    file: Path | None = Field(default=None, description="Another price table in LiteLLM's format; unset: LiteLLM's own.")
+
+
+class LogSettings(Section):
+    """Our own log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe line shown.")
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="`auto` is `console` on a terminal and `json` elsewhere."
+    )
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    store: StoreSettings = Field(default=StoreSettings(), description="Where the data live.")
+    ingest: IngestSettings = Field(default=IngestSettings(), description="What may come in.")
+    health: HealthSettings = Field(default=HealthSettings(), description="`/metrics`, `/healthz`, `/readyz`.")
+    spool: SpoolSettings = Field(default=SpoolSettings(), description="What is acknowledged and not yet stored.")
+    content: ContentSettings = Field(default=ContentSettings(), description="Prompts, answers, identities.")
+    prices: PriceSettings = Field(default=PriceSettings(), description="Which number is charged.")
+    processors: tuple[Factory, ...] = Field(
+        default=(), description="Processors of your own, run in this order after ours: `package.module:factory`."
+    )
+    log: LogSettings = Field(default=LogSettings(), description="Our own log.")

@@ -1,0 +1,176 @@
+"""Our own metrics: every name declared once, with its meaning and what to do about it.
+
+`Metric.X.add(...)`, `.set(...)`, `.observe(...)`: a name that is not declared here does not type-check. The table in
+`docs/metrics.md` is generated from this file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry()
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One metric: Prometheus name, kind, labels, what it means and what to do when it looks wrong."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    meaning: str
+    action: str
+
+
+class Metric(Enum):
+    """Every metric of the service."""
+
+    RECEIVED = Declared(
+        "tokentide_received_records_total",
+        "counter",
+        ("signal", "transport"),
+        "Spans, log records and metric points that arrived well formed.",
+        "Flat while traffic runs: look at the sender's exporter errors.",
+    )
+    STORED = Declared(
+        "tokentide_stored_rows_total",
+        "counter",
+        ("table",),
+        "Rows written to ClickHouse, by table.",
+        "Falls behind received: look at tokentide_spool_segments and the log.",
+    )
+    REFUSED = Declared(
+        "tokentide_refused_requests_total",
+        "counter",
+        ("transport", "reason"),
+        "Requests refused for good (malformed, unauthenticated, too large, wrong media type).",
+        "Fix the sender named in the log line.",
+    )
+    RETRY_LATER = Declared(
+        "tokentide_retry_later_total",
+        "counter",
+        ("transport", "reason"),
+        "Requests answered RetryLater (overloaded, spool full, slow commit, stopping). Nothing is lost: senders retry.",
+        "Give the spool more room, or ClickHouse more capacity.",
+    )
+    RESENT = Declared(
+        "tokentide_resent_requests_total",
+        "counter",
+        ("signal",),
+        "Byte-identical requests acknowledged again without storing them twice.",
+        "Many: senders time out before the acknowledgement; look at tokentide_commit_seconds.",
+    )
+    IN_FLIGHT = Declared(
+        "tokentide_in_flight_bytes",
+        "gauge",
+        (),
+        "Bytes of requests admitted and not yet acknowledged.",
+        "Close to ingest.max_in_flight_bytes: senders are about to be asked to retry.",
+    )
+    COMMIT_SECONDS = Declared(
+        "tokentide_commit_seconds",
+        "histogram",
+        (),
+        "Seconds from taking a group of requests to its fsync (the acknowledgement).",
+        "p99 over 0.25: slow disk, or more load than cores.",
+    )
+    STAGE_SECONDS = Declared(
+        "tokentide_stage_seconds_total",
+        "counter",
+        ("stage",),
+        "Wall seconds spent per stage of the pipeline.",
+        "Shows what bounds throughput.",
+    )
+    SPOOL_BYTES = Declared(
+        "tokentide_spool_bytes",
+        "gauge",
+        (),
+        "Bytes acknowledged and not yet in ClickHouse.",
+        "Growing: ClickHouse is slow or down.",
+    )
+    SPOOL_SEGMENTS = Declared(
+        "tokentide_spool_segments",
+        "gauge",
+        (),
+        "Segments acknowledged and not yet in ClickHouse.",
+        "Growing: ClickHouse is slow or down.",
+    )
+    INSERT_FAILURES = Declared(
+        "tokentide_insert_failures_total",
+        "counter",
+        ("kind",),
+        "Failed inserts, by kind: transient (tried again) or permanent (bisected).",
+        "Permanent ones end in the dead-letter directory; read the error beside the rows.",
+    )
+    DEAD_LETTERS = Declared(
+        "tokentide_dead_letter_rows_total",
+        "counter",
+        ("table",),
+        "Rows ClickHouse would not take, kept in dead-letter/ with the error.",
+        "Any: read the error, mend, `tokentide spool replay --dead-letters`.",
+    )
+    CALLS = Declared(
+        "tokentide_calls_total",
+        "counter",
+        ("source",),
+        "Observations of LLM calls, by dialect.",
+        "A dialect at zero that used to send: see docs/clients.",
+    )
+    ENTRIES = Declared(
+        "tokentide_ledger_entries_total",
+        "counter",
+        ("sign",),
+        "Ledger entries posted: `entry` and `reversal`.",
+        "Many reversals: several observations of a call arrive in different batches; harmless.",
+    )
+    ISSUES = Declared(
+        "tokentide_call_issues_total",
+        "counter",
+        ("issue",),
+        "Issues on posted calls, such as unpriced_model or tokens_unknown.",
+        "`tokentide report --unpriced` lists the calls.",
+    )
+    LAST_STORED = Declared(
+        "tokentide_last_stored_timestamp_seconds",
+        "gauge",
+        (),
+        "When a batch last reached ClickHouse completely (Unix time).",
+        "Old while the spool is not empty: the writer is stuck.",
+    )
+
+    def __init__(self, declared: Declared) -> None:
+        self.declared = declared
+        self._collector = _collector(declared)
+
+    def add(self, amount: float = 1, **labels: str) -> None:
+        """Add to a counter."""
+        assert isinstance(self._collector, Counter)
+        (self._collector.labels(**labels) if labels else self._collector).inc(amount)
+
+    def set(self, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        assert isinstance(self._collector, Gauge)
+        (self._collector.labels(**labels) if labels else self._collector).set(value)
+
+    def observe(self, value: float) -> None:
+        """Record one value of a histogram."""
+        assert isinstance(self._collector, Histogram)
+        self._collector.observe(value)
+
+
+def _collector(declared: Declared) -> Counter | Gauge | Histogram:
+    if declared.kind == "counter":
+        return Counter(declared.name, declared.meaning, declared.labels, registry=REGISTRY)
+    if declared.kind == "gauge":
+        return Gauge(declared.name, declared.meaning, declared.labels, registry=REGISTRY)
+    return Histogram(declared.name, declared.meaning, declared.labels, registry=REGISTRY, buckets=SECONDS)
+
+
+def exposition() -> bytes:
+    """All metrics in Prometheus text format."""
+    return generate_latest(REGISTRY)

@@ -1,0 +1,26 @@
+"""Attempts of one logical request: retries and fallbacks, where the telemetry shows them (issue 3.3)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+
+def link_attempts(calls: pl.DataFrame) -> pl.DataFrame:
+    """Fill `request_key`, `attempt`, `is_final`, `retry_of`, `fallback_from`.
+
+    The gateway's span of the request (`request_span`) is what attempts share. Without it nothing links them: unknown.
+    """
+    trace = pl.col("request_trace").fill_null(pl.col("trace_id")) if "request_trace" in calls.columns else pl.col("trace_id")
+    linked = pl.col("request_span").fill_null("") != ""
+    key = pl.when(linked).then(pl.concat_str(pl.lit("request:"), trace, pl.lit("/"), "request_span"))
+    ordered = calls.with_columns(request_key=key.fill_null("")).sort("request_key", "started_at", "call_key")
+    same = pl.col("request_key")
+    before, model_before = (pl.col(name).shift(1).over(same) for name in ("call_key", "requested_model"))
+    last = pl.int_range(pl.len()).over(same) == pl.len().over(same) - 1
+    changed = (model_before != pl.col("requested_model")) & (model_before != "")
+    return ordered.with_columns(
+        attempt=pl.when(linked).then(pl.int_range(pl.len(), dtype=pl.UInt16).over(same) + 1).cast(pl.UInt16),
+        is_final=pl.when(linked).then(last),
+        retry_of=pl.when(linked).then(before).fill_null(""),
+        fallback_from=pl.when(linked & changed).then(model_before).fill_null(""),
+    )

@@ -1,0 +1,62 @@
+"""What a dialect is: how one producer's telemetry is recognised, and which of its words mean our columns.
+
+A dialect is data: Polars expressions over the *sheet* (`processors.dialects.sheet`), a wide frame with one row per span
+or log record and one text column per name used in any expression:
+
+=============================  ==========================================================================
+``gen_ai.request.model``       an attribute of the record, as text
+``resource:service.name``      an attribute of its resource
+``event:exception:x.y``        attribute ``x.y`` of its first event named ``exception``
+``event_time:First Token``     time (nanoseconds, text) of its first event of that name
+``llm.*.usage``                the attribute ``llm.<anything>.usage``; what the star matched: ``llm.*.usage@``
+``@name`` ...                  fields of the record: @name @kind @status @status_message @scope @scope_version
+                               @trace_id @span_id @parent_span_id @start @end @event_name @body
+=============================  ==========================================================================
+
+A name that no record in the batch carries is a column of nulls. To add a producer: one file with one `Dialect`, and its
+name in the list of `processors.dialects`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+
+from processors.batch import Signal
+from processors.contract import Group, Role
+
+#: Extra columns a dialect may fill beside the said ones of the contract.
+EXTRAS: Final = ("role", "request_span", "total_tokens", "call_id", "issues", "caller_is_gateway")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One producer's way of describing LLM calls.
+
+    Attributes:
+        name: shown in `sources`, such as ``litellm.v1``.
+        signal: traces or logs.
+        recognise: true for the rows this dialect explains; the first dialect in the list wins.
+        said: canonical column (contract.SAID or EXTRAS) -> expression over the sheet. Text results are cast to the
+            column's type, what cannot be cast is unknown.
+        rank: how much this source is believed (lower is better): 10 the gateway, 20 the SDK itself,
+            30 an instrumentor, 50 a guess.
+        ranks: the rank of single groups where it differs.
+        input_includes_cached: what the emitter means by input tokens; None when only the numbers can tell.
+    """
+
+    name: str
+    recognise: pl.Expr
+    said: Mapping[str, pl.Expr]
+    signal: Signal = Signal.TRACES
+    rank: int = 30
+    ranks: Mapping[Group, int] = field(default_factory=dict)
+    input_includes_cached: bool | None = True
+
+    def names(self) -> set[str]:
+        """Every sheet column its expressions use."""
+        expressions = [self.recognise, *self.said.values()]
+        return {name for expression in expressions for name in expression.meta.root_names()}

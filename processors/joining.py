@@ -1,0 +1,223 @@
+"""Which observations are one call: the clustering behind `post` (DESIGN 5, identity).
+
+It is a pure function of the *set* of observations: order, repetition and splitting into batches change nothing.
+
+1. Observations that share a key are one call.
+2. ... unless the id was used again: later, apart in time, with other numbers (`response_id_reused`).
+3. What has no id of its own belongs to the call it contains or is contained in: same trace, same outcome, same model
+   family, tokens equal or unknown. One wrapper takes one call, and a call takes one wrapper per source.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+#: The same id this long after the first answer ended is another call, whatever the numbers say.
+REUSED_AFTER: Final = pl.duration(seconds=60)
+_MAX_ROUNDS: Final = 64
+
+
+def cluster(observations: pl.DataFrame) -> pl.DataFrame:
+    """Observations with ``call`` (cluster number), ``call_key``, ``merged_by`` and ``reused``.
+
+    Needs unique `observation_id`s and filled `keys`.
+    """
+    rows = _follow_cache_hits(observations).sort("observation_id").with_row_index("call")
+    by_key = _split_reused(_share_keys(rows))
+    return _named(_contain(by_key))
+
+
+def _follow_cache_hits(rows: pl.DataFrame) -> pl.DataFrame:
+    """A client sees the original's response id on a gateway cache hit: in the hit's own trace, it means the hit."""
+    hit = pl.col("cache_hit").fill_null(False)
+    hits = (
+        rows.filter(hit & pl.col("response_id").is_not_null() & (pl.col("trace_id") != ""))
+        .select("trace_id", "response_id", pl.col("keys").list.first().alias("@hit"))
+        .sort("@hit")
+        .unique(["trace_id", "response_id"], keep="first")
+    )
+    if hits.is_empty():
+        return rows
+    followed = rows.join(hits, on=["trace_id", "response_id"], how="left", maintain_order="left")
+    means_hit = pl.col("@hit").is_not_null() & ~hit
+    keys = pl.when(means_hit).then(pl.concat_list("@hit", pl.col("keys").list.last())).otherwise("keys")
+    return followed.with_columns(keys=keys).drop("@hit")
+
+
+def _share_keys(rows: pl.DataFrame) -> pl.DataFrame:
+    """Connected components over shared keys, by spreading the smallest number until nothing changes."""
+    keys = rows.select("call", "keys").explode("keys").drop_nulls()
+    if keys["keys"].n_unique() == keys.height:
+        return rows
+    labels = rows.select(pl.col("call").alias("row"), "call")
+    edges = keys.rename({"call": "row", "keys": "key"})
+    for _ in range(_MAX_ROUNDS):
+        of_key = edges.join(labels, on="row").group_by("key").agg(pl.col("call").min())
+        of_row = edges.join(of_key, on="key").group_by("row").agg(pl.col("call").min())
+        spread = labels.select("row").join(of_row, on="row", how="left", maintain_order="left")
+        spread = spread.with_columns(pl.col("call").fill_null(pl.col("row")))
+        if spread["call"].equals(labels["call"]):
+            break
+        labels = spread
+    return rows.with_columns(labels["call"])
+
+
+def _split_reused(rows: pl.DataFrame) -> pl.DataFrame:
+    """Break a cluster where the same id comes again: after a minute, or apart in time with other input tokens."""
+    ordered = rows.sort("call", "started_at", "observation_id")
+    ended = pl.col("ended_at").cum_max().shift(1).over("call")
+    tokens = pl.col("input_tokens").forward_fill().shift(1).over("call")
+    apart = pl.col("started_at") > ended
+    again = (apart & (pl.col("started_at") > ended + REUSED_AFTER)) | (apart & (pl.col("input_tokens") != tokens))
+    part = again.fill_null(False).cum_sum().over("call")
+    parts = ordered.with_columns(part.alias("part"))
+    if parts["part"].max() in (0, None):
+        return parts.with_columns(reused=pl.lit(False))
+    reused = pl.col("part").max().over("call") > 0
+    number = pl.struct("call", "part").rank("dense").cast(pl.UInt32) + rows.height
+    return parts.with_columns(reused=reused, call=pl.when(reused).then(number).otherwise("call"))
+
+
+def _contain(rows: pl.DataFrame) -> pl.DataFrame:
+    """Join what has no id to what it contains or is contained in, best pairs first."""
+    rows = rows.with_columns(contained=pl.lit(False))
+    for _ in range(_MAX_ROUNDS):
+        pairs = _pairs(rows)
+        if pairs.is_empty():
+            break
+        best = _mutual_best(pairs)
+        into = best.select(pl.col("inner").alias("to"), pl.col("outer").alias("call"))
+        rows = rows.join(into, on="call", how="left", maintain_order="left").with_columns(
+            call=pl.coalesce("to", "call"), contained=pl.col("contained") | pl.col("to").is_not_null()
+        )
+        rows = rows.drop("to")
+    return rows
+
+
+_WITHOUT_ID: Final = pl.col("keys").list.first().str.contains("^(?:span:|log/)").all()
+
+
+def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
+    """Candidate pairs (outer has no id; inner is another call of the same trace that may be the same)."""
+    traced = rows.filter(pl.col("trace_id") != "")
+    busy = traced.group_by("trace_id").agg(pl.col("call").n_unique().alias("calls"), pl.col("source").n_unique())
+    wanted = busy.filter((pl.col("calls") > 1) & (pl.col("source") > 1)).select("trace_id")
+    if wanted.is_empty():
+        return pl.DataFrame(schema={"outer": pl.UInt32, "inner": pl.UInt32, "direct": pl.Boolean, "distance": pl.Int64})
+    calls = (
+        traced.join(wanted, on="trace_id", how="semi")
+        .group_by("trace_id", "call")
+        .agg(
+            _WITHOUT_ID.alias("without_id"),
+            pl.col("source").unique().alias("sources"),
+            pl.col("span_id").alias("spans"),
+            pl.col("parent_span_id").alias("parents"),
+            pl.col("started_at").min().alias("start"),
+            pl.col("ended_at").max().alias("end"),
+            *(pl.col(name).drop_nulls().first() for name in ("status", "input_tokens", "output_tokens")),
+            _family().drop_nulls().unique().alias("families"),
+        )
+    )
+    # A cluster may lie in several traces: its own sources count wherever they are.
+    sources = rows.group_by("call").agg(pl.col("source").unique().alias("sources"))
+    calls = calls.drop("sources").join(sources, on="call")
+    outer = calls.filter("without_id").rename(lambda name: name if name == "trace_id" else f"o_{name}")
+    inner = calls.rename(lambda name: name if name == "trace_id" else f"i_{name}")
+    pairs = outer.join(inner, on="trace_id").filter((pl.col("o_call") != pl.col("i_call")) & _may_be_one())
+    return pairs.select(
+        pl.col("o_call").alias("outer"),
+        pl.col("i_call").alias("inner"),
+        _direct().alias("direct"),
+        (pl.col("o_start") - pl.col("i_start")).abs().cast(pl.Int64).alias("distance"),
+    ).unique(["outer", "inner"], keep="first", maintain_order=True)
+
+
+def _family() -> pl.Expr:
+    """A model's family: without provider prefix and date, lower case."""
+    name = pl.coalesce("model", "response_model", "requested_model").str.to_lowercase()
+    return name.str.replace(r"^.*/", "").str.replace(r"[-@:]?(?:20\d{2}-?\d{2}-?\d{2}|latest|v\d+:\d+)$", "")
+
+
+def _may_be_one() -> pl.Expr:
+    def agree(name: str) -> pl.Expr:
+        return (pl.col(f"o_{name}") == pl.col(f"i_{name}")).fill_null(True)
+
+    outside = (pl.col("o_start") <= pl.col("i_start")) & (pl.col("o_end") >= pl.col("i_end"))
+    inside = (pl.col("o_start") >= pl.col("i_start")) & (pl.col("o_end") <= pl.col("i_end"))
+    families = pl.concat_list("o_families", "i_families").list.unique().list.len()
+    known = pl.col("o_families").list.len().clip(1) + pl.col("i_families").list.len().clip(1)
+    same_family = (families < known) | (pl.col("o_families").list.len() == 0) | (pl.col("i_families").list.len() == 0)
+    other_sources = pl.col("o_sources").list.set_intersection("i_sources").list.len() == 0
+    return (
+        (outside | inside | _direct())
+        & agree("status")
+        & agree("input_tokens")
+        & agree("output_tokens")
+        & same_family
+        & other_sources
+    )
+
+
+def _direct() -> pl.Expr:
+    """Parent and child."""
+    above = pl.col("i_parents").list.set_intersection("o_spans").list.drop_nulls()
+    below = pl.col("o_parents").list.set_intersection("i_spans").list.drop_nulls()
+    filled = [spans.list.eval(pl.element().filter(pl.element() != "")).list.len() > 0 for spans in (above, below)]
+    return filled[0] | filled[1]
+
+
+def _mutual_best(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Pairs in which each side is the other's best: parent before distance before number."""
+    ordered = pairs.with_columns(
+        low=pl.min_horizontal("outer", "inner"), high=pl.max_horizontal("outer", "inner")
+    ).sort(~pl.col("direct"), "distance", "low", "high", "outer")
+    ranked = ordered.with_row_index("place")
+    ends = pl.concat(
+        [ranked.select("place", pl.col("outer").alias("end")), ranked.select("place", pl.col("inner").alias("end"))]
+    )
+    best = ends.group_by("end").agg(pl.col("place").min())
+    chosen = best.group_by("place").len().filter(pl.col("len") == 2).select("place")
+    return ranked.join(chosen, on="place", how="semi")
+
+
+_KEY_ORDER: Final = {"cache": 0, "id": 1}
+
+
+def _named(rows: pl.DataFrame) -> pl.DataFrame:
+    """Call keys, and why the observations of a call are one."""
+    best = pl.col("keys").list.first()
+    kind = best.str.extract("^(cache|id):", 1)
+    marked = rows.with_columns(
+        best=best, order=kind.replace_strict(_KEY_ORDER, default=2, return_dtype=pl.UInt8), named=kind.is_not_null()
+    )
+    calls = (
+        marked.sort("order", "rank_identity", "best")
+        .group_by("call")
+        .agg(
+            pl.col("best").first(),
+            pl.col("part").min() == 0,
+            pl.col("started_at").min().cast(pl.Int64).alias("first_start"),
+            pl.len().alias("size"),
+            (pl.col("named").sum() > 1).alias("by_id"),
+            pl.col("contained").any().alias("by_containment"),
+        )
+    )
+    reused = pl.concat_str("best", pl.lit("@"), "first_start")
+    named = calls.select("call", call_key=pl.when("part").then("best").otherwise(reused), merged_by=_reason())
+    return rows.join(named, on="call", how="left", maintain_order="left")
+
+
+def _reason() -> pl.Expr:
+    return (
+        pl.when(pl.col("size") == 1)
+        .then(pl.lit(""))
+        .when("by_id", "by_containment")
+        .then(pl.lit("response_id+containment"))
+        .when("by_id")
+        .then(pl.lit("response_id"))
+        .when("by_containment")
+        .then(pl.lit("containment"))
+        .otherwise(pl.lit("span"))
+    )

@@ -1,0 +1,174 @@
+"""`normalise`: records of any dialect become observations in our words (DESIGN 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final
+
+import polars as pl
+
+from processors.batch import Batch, Signal, moment
+from processors.contract import (
+    ENVELOPE,
+    MOMENT,
+    MONEY,
+    OBSERVATION_SCHEMA,
+    SAID,
+    TEXTS,
+    Group,
+    Role,
+)
+from processors.dialects import DIALECTS
+from processors.dialects.dialect import EXTRAS, Dialect
+from processors.dialects.names import operation_name, provider_name
+from processors.dialects.sheet import Sheet
+from processors.dialects.words import attr, first
+from processors.tokens import settle_tokens
+
+#: What every dialect says unless it says otherwise: the resource tells who runs the code that made the call.
+COMMON: Final[Mapping[str, pl.Expr]] = {
+    "application": attr("resource:service.name"),
+    "environment": first("resource:deployment.environment.name", "resource:deployment.environment"),
+    "host": first("resource:host.name", "resource:host.id"),
+    "team": first("resource:team", "resource:team.name"),
+    "project": first("resource:project", "resource:project.name"),
+    "organization": first("resource:organization", "resource:organization.name"),
+    "user_id": first("resource:user.id", "resource:user.email"),
+    "session_id": first("session.id", "gen_ai.conversation.id", "resource:session.id"),
+    "agent": first("gen_ai.agent.name", "resource:gen_ai.agent.name"),
+    "status": pl.when(pl.col("@status") == 2).then(pl.lit("error")).otherwise(pl.lit("ok")),
+    "error_type": first("error.type", "event:exception:exception.type"),
+    "error_code": first("http.response.status_code", "error.code"),
+    "response_id": attr("gen_ai.response.id"),
+    "response_model": attr("gen_ai.response.model"),
+    "requested_model": attr("gen_ai.request.model"),
+}
+#: What the gateway says of its caller counts only when the caller itself says nothing.
+GATEWAY_AS_CALLER_RANK: Final = 90
+_FIELDS: Final = {"@trace_id", "@span_id", "@parent_span_id", "@start", "@end", "@status", "@event_name", "@name"}
+_TEXT_EXTRAS: Final = {"role", "request_span", "call_id"}
+
+
+class Normalise:
+    """Adds `observations`: one row per record that a dialect recognises as (part of) an LLM call."""
+
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {"records.*", "attributes.*", "scopes.*", "resources.*", "events.*", "observations.*"}
+    )
+    writes: ClassVar[frozenset[str]] = frozenset({"observations.*"})
+
+    def __init__(self, dialects: Sequence[Dialect] = DIALECTS) -> None:
+        self._dialects = {signal: [d for d in dialects if d.signal is signal] for signal in Signal}
+        self._sheets = {
+            signal: Sheet({name for dialect in known for name in _names(dialect)})
+            for signal, known in self._dialects.items()
+            if known
+        }
+
+    def __call__(self, batch: Batch) -> Batch:
+        """The batch with its observations (computed anew, so that normalising twice changes nothing)."""
+        dialects = self._dialects[batch.signal]
+        if not dialects or batch.records.is_empty():
+            return batch
+        sheet = self._sheets[batch.signal](batch)
+        if sheet.is_empty():
+            return batch.with_frames(observations=pl.DataFrame(schema=OBSERVATION_SCHEMA))
+        sheet = sheet.with_columns(pl.coalesce(_recognised(dialects)).alias("@dialect"))
+        spoken = [_observe(sheet, dialect, batch) for dialect in dialects]
+        observations = settle_tokens(pl.concat(spoken)).sort("@record", maintain_order=True)
+        return batch.with_frames(observations=observations.select(OBSERVATION_SCHEMA.names()))
+
+
+def _names(dialect: Dialect) -> set[str]:
+    common = {name for expression in COMMON.values() for name in expression.meta.root_names()}
+    return dialect.names() | common | _FIELDS
+
+
+def _recognised(dialects: Sequence[Dialect]) -> list[pl.Expr]:
+    return [pl.when(dialect.recognise.fill_null(False)).then(pl.lit(dialect.name)) for dialect in dialects]
+
+
+def _observe(sheet: pl.DataFrame, dialect: Dialect, batch: Batch) -> pl.DataFrame:
+    """The observations of one dialect, with `@record` and `@input_includes_cached` for the steps that follow."""
+    said = {**COMMON, **dialect.said}
+    mine = sheet.filter(pl.col("@dialect") == dialect.name)
+    filled = mine.select(
+        pl.col("record").alias("@record"),
+        pl.lit(dialect.input_includes_cached, pl.Boolean).alias("@input_includes_cached"),
+        pl.lit(batch.tenant).alias("tenant"),
+        pl.lit(dialect.name).alias("source"),
+        *(pl.col(f"@{name}").fill_null("").alias(name) for name in ("trace_id", "span_id", "parent_span_id")),
+        *(_typed(said.get(column.name), column.polars).alias(column.name) for column in SAID),
+        *(_typed(said.get(name), _extra_type(name)).alias(f"~{name}" if name == "issues" else name) for name in EXTRAS),
+        *(pl.col(f"@{name}") for name in ("start", "end")),
+    )
+    return _ranked(_timed(_worded(filled), batch.signal), dialect)
+
+
+def _extra_type(name: str) -> pl.DataType | type[pl.DataType]:
+    return pl.Boolean if name == "caller_is_gateway" else ENVELOPE[name]
+
+
+def _typed(expression: pl.Expr | None, dtype: pl.DataType | type[pl.DataType]) -> pl.Expr:
+    """Cast what a dialect says to its column; what cannot be cast is unknown."""
+    if expression is None:
+        return pl.lit(None, dtype)
+    if dtype == pl.UInt64:
+        return expression.cast(pl.Float64, strict=False).round().cast(pl.UInt64, strict=False)
+    if dtype == MONEY:
+        return _money(expression.cast(pl.Float64, strict=False))
+    return expression.cast(dtype, strict=False)
+
+
+def _money(dollars: pl.Expr) -> pl.Expr:
+    """A double of dollars at the 12 digits we keep; not a finite number is unknown."""
+    finite = pl.when(dollars.is_finite() & (dollars.abs() < 1e9)).then(dollars)
+    return (finite * 1e12).round().cast(pl.Int128, strict=False).cast(pl.Decimal(38, 0)).mul(_PICODOLLAR).cast(MONEY)
+
+
+_PICODOLLAR: Final = pl.lit("0.000000000001").cast(pl.Decimal(38, 12))
+
+
+def _worded(observations: pl.DataFrame) -> pl.DataFrame:
+    """Defaults and the semantic conventions' spelling."""
+    failed = pl.col("status") == "error"
+    return observations.with_columns(
+        status=pl.when(failed).then(pl.lit("error")).otherwise(pl.lit("ok")),
+        error_type=pl.when(failed).then("error_type"),
+        error_code=pl.when(failed & pl.col("error_code").str.contains(r"^\d{3}$")).then("error_code"),
+        provider=provider_name(pl.col("provider")),
+        operation=operation_name(pl.col("operation")),
+        role=pl.col("role").fill_null(Role.CALL.value),
+        request_span=pl.col("request_span").fill_null(""),
+        call_id=pl.col("call_id").fill_null(""),
+        issues=pl.col("~issues").fill_null(pl.lit([], TEXTS)),
+    )
+
+
+def _timed(observations: pl.DataFrame, signal: Signal) -> pl.DataFrame:
+    """Start and end; a log record marks the end, its duration is what it says."""
+    start, end = moment(pl.col("@start")), moment(pl.col("@end"))
+    if signal is Signal.LOGS:
+        lasted = (pl.col("duration_ms").fill_null(0.0) * 1e6).cast(pl.Int64).cast(pl.Duration("ns"))
+        start = (end - lasted).cast(MOMENT)
+        identity = pl.concat_str(
+            pl.lit("log"), "trace_id", "span_id", pl.col("@end").cast(pl.String), "call_id",
+            pl.col("response_id").fill_null(""), separator="/",
+        )
+        duration = pl.col("duration_ms")
+    else:
+        identity = pl.concat_str("trace_id", "span_id", separator="/")
+        duration = (pl.col("@end").cast(pl.Float64) - pl.col("@start").cast(pl.Float64)).clip(lower_bound=0) / 1e6
+    return observations.with_columns(
+        observation_id=identity, started_at=start, ended_at=pl.max_horizontal(start, end), duration_ms=duration
+    )
+
+
+def _ranked(observations: pl.DataFrame, dialect: Dialect) -> pl.DataFrame:
+    ranks = {f"rank_{group}": pl.lit(dialect.ranks.get(group, dialect.rank), pl.UInt8) for group in Group}
+    ranks["rank_caller"] = (
+        pl.when(pl.col("caller_is_gateway").fill_null(False))
+        .then(pl.lit(GATEWAY_AS_CALLER_RANK, pl.UInt8))
+        .otherwise(ranks["rank_caller"])
+    )
+    return observations.with_columns(**ranks, keys=pl.lit([], TEXTS))

@@ -1,0 +1,213 @@
+"""`post`: the ledger's join. New observations and what the ledger holds become entries (DESIGN 5).
+
+A call is the join of *all* observations of it, so `post` gathers them (the ledger keeps every observation in `said`),
+clusters them (`processors.joining`), takes each field from the best-ranked observation that says it, prices the result,
+and posts the difference: a reversal of the entry that was true before, and the new entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import polars as pl
+
+from processors.attempts import link_attempts
+from processors.contract import (
+    CALL,
+    LEDGER_COLUMNS,
+    LEDGER_SCHEMA,
+    OBSERVATION_SCHEMA,
+    SAID,
+    TEXTS,
+    Group,
+    Role,
+)
+from processors.joining import cluster
+from processors.said import pack, unpack
+
+Price = Callable[[pl.DataFrame], pl.DataFrame]
+_MONEY: Final = (
+    "cost_usd", "cost_input_usd", "cost_output_usd", "cost_cache_usd", "cost_other_usd", "discount_usd",
+    "margin_usd", "cost_source", "cost_local_usd", "saved_usd", "price_version",
+)  # fmt: skip
+_TOKEN_COLUMNS: Final = tuple(column.name for column in SAID if column.group is Group.TOKENS)
+_CONTENT: Final = [name for name in LEDGER_COLUMNS if name not in ("posted_at", "version", "sign")]
+
+
+def handles(observations: pl.DataFrame) -> list[str]:
+    """Everything the ledger may already know these observations' calls by: their keys and traces."""
+    traces = "trace:" + observations.filter(pl.col("trace_id") != "")["trace_id"]
+    return pl.concat([observations["keys"].explode().drop_nulls(), traces]).unique().sort().to_list()
+
+
+def post(observations: pl.DataFrame, current: pl.DataFrame, price: Price, posted_at: datetime) -> pl.DataFrame:
+    """Ledger entries that make the ledger agree with everything observed so far.
+
+    Args:
+        observations: new observations (contract.OBSERVATION_SCHEMA, keys filled), in any order, repeated or not.
+        current: every ledger entry found by `handles`, uncollapsed.
+        price: fills the money columns of calls.
+        posted_at: written on the entries.
+
+    Returns:
+        Reversals (sign -1) and entries (sign +1), contract.LEDGER_SCHEMA; empty when nothing changed.
+    """
+    live = collapse(current)
+    known = unpack(live["said"].explode().drop_nulls()) if live.height else observations.clear()
+    heard = pl.concat([known, observations.select(OBSERVATION_SCHEMA.names())])
+    heard = heard.filter(pl.col("role") != Role.REFUSAL.value).unique("observation_id", keep="first")
+    if heard.is_empty():
+        return pl.DataFrame(schema=LEDGER_SCHEMA)
+    calls = _keep_money(price(join(heard)), live)
+    return _entries(_versioned(calls, posted_at), live, posted_at)
+
+
+def collapse(entries: pl.DataFrame) -> pl.DataFrame:
+    """The entries that stand: per (tenant, call_key, version) the signs add up to one."""
+    if entries.is_empty():
+        return entries
+    standing = entries.group_by("tenant", "call_key", "version").agg(pl.col("sign").cast(pl.Int64).sum().alias("@net"))
+    alive = standing.filter(pl.col("@net") > 0)
+    return (
+        entries.filter(pl.col("sign") > 0)
+        .unique(["tenant", "call_key", "version"], keep="first", maintain_order=True)
+        .join(alive, on=["tenant", "call_key", "version"], how="semi", maintain_order="left")
+    )
+
+
+def join(observations: pl.DataFrame) -> pl.DataFrame:
+    """Calls, unpriced: one row per cluster that holds at least one billable observation."""
+    rows = pack(cluster(observations)).with_columns(reported_by=_reporter())
+    billable = (pl.col("role") == Role.CALL.value).any().over("call")
+    rows = rows.filter(billable)
+    alone = pl.len().over("call") == 1
+    joined = [_alone(rows.filter(alone)), _together(rows.filter(~alone))]
+    return link_attempts(_filled(pl.concat(joined, how="diagonal")))
+
+
+def _reporter() -> pl.Expr:
+    """Who computed the cost an observation reports."""
+    return (
+        pl.when(pl.col("cost_reported_usd").is_null())
+        .then(None)
+        .when(pl.col("gateway").fill_null("") != "")
+        .then(pl.lit("gateway"))
+        .otherwise(pl.lit("client"))
+    )
+
+
+def _alone(rows: pl.DataFrame) -> pl.DataFrame:
+    """A call seen once needs no join."""
+    trace = pl.when(pl.col("trace_id") != "").then("trace:" + pl.col("trace_id"))
+    return rows.with_columns(
+        observation_ids=pl.concat_list("observation_id"),
+        handles=pl.concat_list(pl.col("keys"), pl.concat_list(pl.col("call_key"), trace)).list.drop_nulls(),
+        said=pl.concat_list("said"),
+        observations=pl.lit(1, pl.UInt16),
+        sources=pl.concat_list("source"),
+    )
+
+
+def _together(rows: pl.DataFrame) -> pl.DataFrame:
+    """A call seen several times: each field from the best-ranked observation that says it."""
+    if rows.is_empty():
+        return _alone(rows)
+    rows = _agreeing_tokens(rows)
+    return rows.group_by("call", maintain_order=True).agg(
+        *(_best(column.name, column.group, column.polars) for column in SAID if column.group),
+        _best("reported_by", Group.COST, pl.String),
+        *(
+            pl.col(name).sort_by("rank_identity", "observation_id").first()
+            for name in ("tenant", "trace_id", "span_id", "parent_span_id", "call_key", "merged_by", "reused")
+        ),
+        pl.col("request_span").filter(pl.col("request_span") != "").sort().first(),
+        pl.col("trace_id").filter(pl.col("request_span") != "").sort().first().alias("request_trace"),
+        pl.col("issues").explode().drop_nulls().unique().sort(),
+        pl.col("observation_id").sort().alias("observation_ids"),
+        pl.concat_list("keys", pl.concat_list("call_key", "trace:" + pl.col("trace_id")))
+        .explode()
+        .drop_nulls()
+        .unique()
+        .sort()
+        .alias("handles"),
+        pl.col("said").sort_by("observation_id"),
+        pl.len().cast(pl.UInt16).alias("observations"),
+        pl.col("source").unique().sort().alias("sources"),
+    )
+
+
+def _best(name: str, group: Group | None, dtype: pl.DataType | type[pl.DataType]) -> pl.Expr:
+    ordered = pl.col(name).sort_by(f"rank_{group}", "observation_id")
+    if dtype == TEXTS:
+        return ordered.filter(pl.col(name).sort_by(f"rank_{group}", "observation_id").list.len() > 0).first()
+    return ordered.drop_nulls().first()
+
+
+def _agreeing_tokens(rows: pl.DataFrame) -> pl.DataFrame:
+    """Token classes come only from observations that count the input as the best one does; others are flagged."""
+    best = pl.col("input_tokens").sort_by("rank_tokens", "observation_id").drop_nulls().first().over("call")
+    differs = (pl.col("input_tokens") != best).fill_null(False)
+    return rows.with_columns(
+        *(pl.when(~differs).then(pl.col(name)).alias(name) for name in _TOKEN_COLUMNS),
+        issues=pl.when(differs)
+        .then(pl.concat_list("issues", pl.lit(["tokens_disagree"], TEXTS)))
+        .otherwise("issues"),
+    )
+
+
+def _filled(calls: pl.DataFrame) -> pl.DataFrame:
+    """Ledger defaults: text nobody said is ``''``; what the join cannot know stays null."""
+    issues = pl.concat_list(
+        pl.col("issues").fill_null(pl.lit([], TEXTS)),
+        pl.when("reused").then(pl.lit(["response_id_reused"], TEXTS)).otherwise(pl.lit([], TEXTS)),
+    ).list.unique()
+    calls = calls.with_columns(issues=issues.list.drop_nulls().list.sort())
+    missing = [
+        pl.lit(None, column.polars).alias(column.name) for column in CALL if column.name not in calls.columns
+    ]
+    calls = calls.with_columns(missing)
+    return calls.with_columns(
+        *(pl.col(c.name).fill_null("") for c in CALL if c.polars == pl.String),
+        *(pl.col(c.name).fill_null(pl.lit([], TEXTS)) for c in CALL if c.polars == TEXTS),
+    )
+
+
+def _keep_money(calls: pl.DataFrame, live: pl.DataFrame) -> pl.DataFrame:
+    """A call that no new observation touched keeps its price: only `reprice` re-prices history."""
+    if live.is_empty():
+        return calls
+    before = live.select("call_key", "observation_ids", *(pl.col(name).alias(f"@{name}") for name in _MONEY))
+    before = before.with_columns(pl.lit(True).alias("@untouched"), pl.col("observation_ids").list.join(" "))
+    both = calls.with_columns(pl.col("observation_ids").list.join(" ").alias("@ids")).join(
+        before.rename({"observation_ids": "@ids"}), on=["call_key", "@ids"], how="left", maintain_order="left"
+    )
+    return both.with_columns(
+        pl.when(pl.col("@untouched").fill_null(False)).then(pl.col(f"@{name}")).otherwise(pl.col(name)).alias(name)
+        for name in _MONEY
+    )
+
+
+def _versioned(calls: pl.DataFrame, posted_at: datetime) -> pl.DataFrame:
+    entries = calls.with_columns(
+        labels=pl.lit([], pl.List(pl.Struct({"key": pl.String, "value": pl.String}))).cast(LEDGER_SCHEMA["labels"]),
+        posted_at=pl.lit(posted_at).cast(LEDGER_SCHEMA["posted_at"]),
+        sign=pl.lit(1, pl.Int8),
+    )
+    content = entries.select(name for name in _CONTENT if name not in ("said", "labels"))
+    return entries.with_columns(version=content.hash_rows(seed=0)).select(
+        pl.col(name).cast(dtype) for name, dtype in LEDGER_SCHEMA.items()
+    )
+
+
+def _entries(calls: pl.DataFrame, live: pl.DataFrame, posted_at: datetime) -> pl.DataFrame:
+    if live.is_empty():
+        return calls
+    entry = ["tenant", "call_key", "version"]
+    gone = live.join(calls, on=entry, how="anti", maintain_order="left")
+    reversals = gone.with_columns(
+        sign=pl.lit(-1, pl.Int8), posted_at=pl.lit(posted_at).cast(LEDGER_SCHEMA["posted_at"])
+    )
+    new = calls.join(live, on=entry, how="anti", maintain_order="left")
+    return pl.concat([reversals.select(LEDGER_COLUMNS), new])

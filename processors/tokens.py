@@ -1,0 +1,87 @@
+"""Token conventions: whatever the emitter meant, `input_tokens` includes cached tokens and unknown is not zero.
+
+Rules (dialects.md 16, issue 3.2): an emitter is believed about what its input tokens include unless its own numbers
+prove otherwise: cached tokens cannot exceed an input that includes them; a total equals input plus output. When the
+evidence disagrees with the convention the row says so.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+_COUNTS: Final = (
+    "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens",
+    "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "image_tokens",
+)  # fmt: skip
+_INPUT, _OUTPUT, _TOTAL = pl.col("input_tokens"), pl.col("output_tokens"), pl.col("total_tokens")
+_CACHED: Final = pl.col("cache_read_tokens").fill_null(0) + pl.col("cache_write_tokens").fill_null(0)
+
+
+def settle_tokens(observations: pl.DataFrame) -> pl.DataFrame:
+    """Observations with inclusive counts; needs the column ``@input_includes_cached`` (what the dialect claims)."""
+    known = observations.with_columns(_known()).with_columns(_issue("tokens_unknown", _nothing_said()))
+    resolved = known.with_columns(_includes().alias("input_includes_cached"))
+    disagrees = pl.col("@input_includes_cached") != pl.col("input_includes_cached")
+    return (
+        resolved.with_columns(_issue("cache_convention_contradicted", disagrees & (_CACHED > 0)))
+        .with_columns(
+            input_tokens=pl.when(~pl.col("input_includes_cached")).then(_INPUT + _CACHED).otherwise(_INPUT),
+            output_tokens=pl.when(_reasoning_apart()).then(_OUTPUT + pl.col("reasoning_tokens")).otherwise(_OUTPUT),
+        )
+        .with_columns(_issue("tokens_disagree", _total_disagrees()))
+    )
+
+
+def _known() -> list[pl.Expr]:
+    """0 in and 0 out is what libraries send when a stream carried no usage: unknown."""
+    nothing = (_INPUT.fill_null(0) == 0) & (_OUTPUT.fill_null(0) == 0) & (_CACHED == 0)
+    return [pl.when(~nothing).then(pl.col(name)).alias(name) for name in (*_COUNTS, "total_tokens")]
+
+
+def _nothing_said() -> pl.Expr:
+    return _INPUT.is_null() & _OUTPUT.is_null() & (pl.col("status") == "ok") & (pl.col("role") == "call")
+
+
+def _includes() -> pl.Expr:
+    """Does input include cached tokens? Proof first, then the dialect's word, then the total, then the usual: yes."""
+    told = pl.col("@input_includes_cached")
+    by_total = (
+        pl.when(_TOTAL == _INPUT + _OUTPUT.fill_null(0))
+        .then(True)
+        .when(_TOTAL == _INPUT + _CACHED + _OUTPUT.fill_null(0))
+        .then(False)
+    )
+    return (
+        pl.when(_INPUT.is_null())
+        .then(None)
+        .when(_CACHED == 0)
+        .then(told.fill_null(True))
+        .when(_CACHED > _INPUT)
+        .then(False)
+        .otherwise(pl.coalesce(told, by_total, pl.lit(True)))
+    )
+
+
+def _reasoning_apart() -> pl.Expr:
+    """Reasoning reported beside output (Gemini): more than it, or the total says so."""
+    reasoning = pl.col("reasoning_tokens")
+    return (reasoning > _OUTPUT).fill_null(False) | (
+        (reasoning > 0) & (_TOTAL == _INPUT + _OUTPUT + reasoning) & (_TOTAL != _INPUT + _OUTPUT)
+    ).fill_null(False)
+
+
+def _total_disagrees() -> pl.Expr:
+    expected = _INPUT + _OUTPUT.fill_null(0)
+    return (_TOTAL != expected).fill_null(False)
+
+
+def _issue(name: str, condition: pl.Expr) -> pl.Expr:
+    """Add an issue to the rows where the condition holds."""
+    return (
+        pl.when(condition.fill_null(False) & ~pl.col("issues").list.contains(name))
+        .then(pl.concat_list("issues", pl.lit([name], pl.List(pl.String))))
+        .otherwise("issues")
+        .alias("issues")
+    )
