@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
@@ -161,6 +162,11 @@ class Metric(Enum):
         """Record one value of a histogram."""
         assert isinstance(self._collector, Histogram)
         self._collector.observe(value)
+
+    def time(self) -> AbstractContextManager[object]:
+        """Record how long a block takes, in a histogram of seconds."""
+        assert isinstance(self._collector, Histogram)
+        return self._collector.time()
 
 
 def _collector(declared: Declared) -> Counter | Gauge | Histogram:

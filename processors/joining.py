@@ -30,20 +30,29 @@ def cluster(observations: pl.DataFrame) -> pl.DataFrame:
 
 
 def _follow_cache_hits(rows: pl.DataFrame) -> pl.DataFrame:
-    """A client sees the original's response id on a gateway cache hit: in the hit's own trace, it means the hit."""
+    """A client sees the original's response id on a gateway cache hit: around the hit, in its trace, it means the hit."""
     hit = pl.col("cache_hit").fill_null(False)
-    hits = (
-        rows.filter(hit & pl.col("response_id").is_not_null() & (pl.col("trace_id") != ""))
-        .select("trace_id", "response_id", pl.col("keys").list.first().alias("@hit"))
-        .sort("@hit")
-        .unique(["trace_id", "response_id"], keep="first")
+    hits = rows.filter(hit & pl.col("response_id").is_not_null() & (pl.col("trace_id") != "")).select(
+        "trace_id",
+        "response_id",
+        pl.col("keys").list.first().alias("@hit"),
+        pl.col("started_at").alias("@start"),
+        pl.col("ended_at").alias("@end"),
     )
     if hits.is_empty():
         return rows
-    followed = rows.join(hits, on=["trace_id", "response_id"], how="left", maintain_order="left")
-    means_hit = pl.col("@hit").is_not_null() & ~hit
-    keys = pl.when(means_hit).then(pl.concat_list("@hit", pl.col("keys").list.last())).otherwise("keys")
-    return followed.with_columns(keys=keys).drop("@hit")
+    overlaps = (pl.col("started_at") <= pl.col("@end")) & (pl.col("ended_at") >= pl.col("@start"))
+    means = (
+        rows.filter(~hit)
+        .join(hits, on=["trace_id", "response_id"])
+        .filter(overlaps)
+        .sort("observation_id", "@hit")
+        .unique("observation_id", keep="first")
+        .select("observation_id", "@hit")
+    )
+    followed = rows.join(means, on="observation_id", how="left", maintain_order="left")
+    keys = pl.when(pl.col("@hit").is_not_null()).then(pl.concat_list("@hit", pl.col("keys").list.last()))
+    return followed.with_columns(keys=keys.otherwise("keys")).drop("@hit")
 
 
 def _share_keys(rows: pl.DataFrame) -> pl.DataFrame:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from otel_exporter.config.faults import Path
 from otel_exporter.config.fields import is_section, kind_at
-from otel_exporter.config.values import Secret
+from otel_exporter.config.values import Secret, ServerUrl
+
+_PRIVATE: Final = (Secret, ServerUrl)
 
 
 def reasons(errors: list[Any]) -> Iterator[tuple[Path, str]]:
@@ -22,38 +24,38 @@ def reasons(errors: list[Any]) -> Iterator[tuple[Path, str]]:
             yield path, _reason(error, path)
 
 
+#: Pydantic's error type to our sentence; ``{got}`` is the offending value.
+_SENTENCES: Final = {
+    "extra_forbidden": "unknown key{meant}",
+    "model_type": "must be a section of `key: value` lines",
+    "dict_type": "must be a section of `key: value` lines",
+    "tuple_type": "must be a list",
+    "string_type": "must be text (a number needs quotes)",
+    "string_too_short": "must not be empty",
+    "string_pattern_mismatch": "must look like {pattern}{got}",
+    "int_parsing": "must be a whole number{got}",
+    "int_type": "must be a whole number{got}",
+    "int_from_float": "must be a whole number{got}",
+    "bool_parsing": "must be true or false{got}",
+    "bool_type": "must be true or false{got}",
+    "less_than_equal": "must be at most {le}{got}",
+    "greater_than_equal": "must be at least {ge}{got}",
+    "greater_than": "must be more than {gt}{got}",
+    "literal_error": "must be {expected}{got}",
+    "path_type": "must be the path of a file or directory",
+    "value_error": "{error}",
+}
+
+
 def _reason(error: Any, path: Path) -> str:
-    context = error.get("ctx", {})
-    match error["type"]:
-        case "extra_forbidden":
-            return f"unknown key{_meant(path)}"
-        case "model_type" | "model_attributes_type" | "dict_type":
-            return "must be a section of `key: value` lines"
-        case "tuple_type" | "list_type":
-            return "must be a list"
-        case "string_type":
-            return "must be text (a number needs quotes)"
-        case "string_too_short":
-            return "must not be empty"
-        case "string_pattern_mismatch":
-            return f"must look like {context['pattern']}"
-        case "int_parsing" | "int_type" | "int_from_float":
-            return f"must be a whole number{_got(error, path)}"
-        case "bool_parsing" | "bool_type":
-            return f"must be true or false{_got(error, path)}"
-        case "less_than_equal" | "greater_than_equal" | "greater_than":
-            return error["msg"].replace("Input should be", "must be") + _got(error, path)
-        case "literal_error":
-            return f"must be {context['expected']}{_got(error, path)}"
-        case "value_error":
-            return str(context["error"])
-    return str(error["msg"]).replace("Input should be", "must be")
+    sentence = _SENTENCES.get(error["type"], "cannot be used{got}")
+    return sentence.format(got=_got(error["input"], path), meant=_meant(path), **error.get("ctx", {}))
 
 
-def _got(error: Any, path: Path) -> str:
+def _got(value: object, path: Path) -> str:
     """The offending value, when it is short and no secret."""
-    shown = repr(error["input"])
-    return f", not {shown}" if kind_at(path) is not Secret and len(shown) <= 60 else ""
+    shown = repr(value)
+    return f", not {shown}" if kind_at(path) not in _PRIVATE and len(shown) <= 60 else ""
 
 
 def _meant(path: Path) -> str:

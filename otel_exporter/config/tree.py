@@ -153,7 +153,7 @@ class IngestSettings(Section):
             yield "max_decompressed_bytes", "must be at least max_body_bytes"
         if self.max_decompressed_bytes > self.max_in_flight_bytes:
             yield "max_in_flight_bytes", "must be at least max_decompressed_bytes"
-        if len(self.credentials) < sum(key.token is not None for key in (self, *self.keys)):
+        if len(self.credentials) < (self.token is not None) + sum(key.token is not None for key in self.keys):
             yield "keys", "the same token appears twice"
         if self.token:
             yield from _unsendable("token", self.token)
@@ -207,7 +207,7 @@ class PriceSettings(Section):
         "`reported_only`: never the price book.",
     )
     overrides: tuple[dict[str, Any], ...] = Field(default=(), description="Prices that win over the price book.")
-    file: Path | None = Field(default=None, description="Another price table in LiteLLM's format; unset: LiteLLM's own.")
+    file: Path | None = Field(default=None, description="Price table in LiteLLM's format; unset: LiteLLM's own.")
 
 
 class LogSettings(Section):

@@ -46,10 +46,8 @@ class Secret:
     def _accept(cls, value: object) -> Secret:
         if isinstance(value, Secret):
             return value
-        if not isinstance(value, str):
-            raise ValueError("must be text (a number needs quotes)")
-        if not value:
-            raise ValueError("must not be empty")
+        if not isinstance(value, str) or not value:
+            raise ValueError("must be text that is not empty (a number needs quotes)")
         return cls(value)
 
 
@@ -59,10 +57,8 @@ class ServerUrl:
     __slots__ = ("_url",)
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not _is_web_address(url):
             raise ValueError("must be an address such as http://clickhouse:8123")
-        _ = parts.port  # an unreadable port raises here, not at the first query
         self._url = url
 
     def reveal(self, password: Secret | None = None) -> str:
@@ -91,6 +87,15 @@ class ServerUrl:
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Made from text (pydantic's protocol)."""
         return core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # an unreadable port raises here, with a text that may quote a password
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 class SizeMark:

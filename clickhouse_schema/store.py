@@ -1,0 +1,232 @@
+"""The store: ClickHouse in this process (chDB) or a ClickHouse server, behind one face.
+
+This is the only module that makes a ClickHouse client. chDB's hazards decide how it talks: rows never travel inside
+SQL text (inline data is cut at the first blank line and the rest would run as SQL), values are bound on the server
+side, and one handle serves one call at a time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from queue import Empty, LifoQueue
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+import polars as pl
+from clickhouse_connect.driver.exceptions import ClickHouseError, Error
+
+from clickhouse_schema import lookup, results
+from clickhouse_schema.errors import StoreUnavailable, from_code
+from clickhouse_schema.lock import DirectoryLock
+from clickhouse_schema.tables import COLUMNS, DATABASE
+
+#: Idle handles kept for the next call; opening one costs about 10 ms (it asks for the settings).
+IDLE_HANDLES: Final = 8
+#: One file is one block is one part: nothing may split it, nothing may collect it with others.
+ONE_BLOCK: Final = {
+    "async_insert": "0",
+    "max_insert_threads": "1",
+    "min_insert_block_size_bytes": "0",
+    "min_insert_block_size_rows": "0",
+    "max_insert_block_size": "100000000",
+    "max_insert_block_size_bytes": "0",
+    "input_format_parallel_parsing": "0",
+}
+
+
+class Store:
+    """ClickHouse, ours alone when embedded. Every method may be called from any thread.
+
+    Every method raises `StoreUnavailable` (ask again later) or `StoreRejected` (never ask this again).
+    """
+
+    def __init__(self, connect: Callable[[], Any], *, embedded: bool, release: Callable[[], None] = lambda: None) -> None:
+        self._connect = connect
+        self._release = release
+        self._idle: LifoQueue[Any] = LifoQueue(maxsize=IDLE_HANDLES)
+        self._closed = False
+        self.is_embedded = embedded
+        with _translated():
+            self._put_back(self._open())
+
+    @classmethod
+    def embedded(cls, data_dir: Path, *, memory_bytes: int | None = None) -> Store:
+        """ClickHouse in this process, its files in ``<data_dir>/clickhouse``, guarded by ``<data_dir>/lock``.
+
+        A process can have one embedded store open at a time. ``memory_bytes`` bounds what ClickHouse may hold
+        (default: half of the machine's memory).
+
+        Raises:
+            StoreLocked: the directory is in use.
+        """
+        lock = DirectoryLock(data_dir)
+        path = str((data_dir / "clickhouse").resolve())
+        bound = memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        options = {"max_server_memory_usage": bound, "mark_cache_size": min(bound // 8, 1 << 28)}
+
+        def connect() -> Any:
+            return clickhouse_connect.get_client(interface="chdb", path=path, chdb_options=options)
+
+        try:
+            return cls(connect, embedded=True, release=lock.release)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def server(cls, url: str) -> Store:
+        """A ClickHouse server's HTTP interface: ``http[s]://[user[:password]@]host[:port]``.
+
+        Raises:
+            ValueError: the URL is not of this form; the message does not repeat it (it may hold a password).
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise ValueError("a ClickHouse URL looks like http[s]://[user[:password]@]host[:port]")
+        arguments = {
+            "interface": parts.scheme,
+            "host": parts.hostname,
+            "port": parts.port or (8443 if parts.scheme == "https" else 8123),
+            "username": unquote(parts.username or "default"),
+            "password": unquote(parts.password or ""),
+            "autogenerate_session_id": False,
+            "settings": {"wait_end_of_query": 1},
+        }
+        return cls(lambda: clickhouse_connect.get_client(**arguments), embedded=False)
+
+    def arrow(self, sql: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
+        """The rows of a query. ``{name:Type}`` in the SQL is bound by ClickHouse to ``parameters[name]``."""
+        return results.frame(self.raw(sql, "Arrow", parameters), lambda: self._types(sql, parameters))
+
+    def arrow_bytes(self, sql: str) -> bytes:
+        """A query's Arrow file, untouched, for readers that know their columns."""
+        return self.raw(sql, "Arrow")
+
+    def raw(self, sql: str, fmt: str, parameters: Mapping[str, object] | None = None) -> bytes:
+        """A query's result in a ClickHouse format; nothing for statements without one."""
+        with self._handle() as client:
+            return bytes(client.raw_query(sql, parameters=_bound(parameters), fmt=fmt))
+
+    def command(self, sql: str, parameters: Mapping[str, object] | None = None) -> str:
+        """Run a statement; its first value as text, '' when it has none."""
+        with self._handle() as client:
+            answer = client.command(sql, parameters=_bound(parameters))
+        return answer if isinstance(answer, str) else str(answer) if isinstance(answer, int) else ""
+
+    def insert_file(self, table: str, path: Path, token: str) -> None:
+        """Insert one Arrow file as one block, once: the same file under the same token adds nothing.
+
+        Repeating an insert of which nobody knows whether it happened is therefore safe, and also completes
+        materialized views that a crash left behind.
+
+        Args:
+            table: a name of `tables.COLUMNS`; the file's columns must be that table's.
+            path: an Arrow IPC *file* (not stream).
+            token: names this block for ever (``batch/table/part``).
+        """
+        settings = ONE_BLOCK | {"insert_deduplication_token": token, "insert_deduplicate": "1"}
+        with path.open("rb") as file, self._handle() as client:
+            if self.is_embedded:
+                _insert_by_descriptor(client, table, file.fileno(), settings)
+            else:
+                name = f"{DATABASE}.{table}"
+                client.raw_insert(name, COLUMNS[table], insert_block=file, fmt="Arrow", settings=settings)
+
+    def ledger_entries(
+        self, tenant: str, handles: Sequence[str], since: datetime | None, until: datetime | None
+    ) -> pl.DataFrame:
+        """Every ledger entry, reversals too, of calls that any of ``handles`` names (`contract.LEDGER_SCHEMA`).
+
+        ``since`` and ``until`` bound the hour in which a call started (both inclusive, whole hours); None is open.
+        """
+        return lookup.ledger_entries(self, tenant, handles, since, until)
+
+    def close(self) -> None:
+        """Give back every handle and the directory; afterwards the store answers StoreUnavailable."""
+        self._closed = True
+        while True:
+            try:
+                self._idle.get_nowait().close()
+            except Empty:
+                break
+        self._release()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _types(self, sql: str, parameters: Mapping[str, object] | None) -> dict[str, str]:
+        try:
+            with self._handle() as client:
+                described = client.query(f"DESCRIBE (\n{sql.rstrip().rstrip(';')}\n)", parameters=_bound(parameters))
+        except Exception:  # not a SELECT (SHOW, EXPLAIN ...): those answer in text
+            return {}
+        return {row[0]: row[1] for row in described.result_rows}
+
+    @contextmanager
+    def _handle(self) -> Iterator[Any]:
+        """A client for one call; several calls at once get one each."""
+        with _translated():
+            client = self._take()
+            try:
+                _choose_database(client)
+                yield client
+            finally:
+                self._put_back(client)
+
+    def _take(self) -> Any:
+        if self._closed:
+            raise StoreUnavailable(0, "the store is closed")
+        try:
+            return self._idle.get_nowait()
+        except Empty:
+            return self._open()
+
+    def _open(self) -> Any:
+        return self._connect()
+
+    def _put_back(self, client: Any) -> None:
+        if self._closed or self._idle.full():
+            client.close()
+        else:
+            self._idle.put(client)
+
+
+def _choose_database(client: Any) -> None:
+    """Unqualified names mean our database, as soon as a migration has made it."""
+    if client.database != DATABASE and client.command(f"EXISTS DATABASE {DATABASE}") == 1:
+        client.database = DATABASE
+
+
+def _insert_by_descriptor(client: Any, table: str, descriptor: int, settings: Mapping[str, str]) -> None:
+    """INFILE reads globs, so a directory called `a{b}` would be misread: the open file's own name has none of these."""
+    columns = ", ".join(f"`{column}`" for column in COLUMNS[table])
+    clause = ", ".join(f"{name} = {_quoted(value)}" for name, value in settings.items())
+    source = f"/proc/self/fd/{descriptor}"
+    client.command(f"INSERT INTO {DATABASE}.{table} ({columns}) FROM INFILE '{source}' SETTINGS {clause} FORMAT Arrow")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _bound(parameters: Mapping[str, object] | None) -> dict[str, object] | None:
+    return dict(parameters) if parameters else None
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The driver's failures in our words; the originals quote SQL and values, so they are not chained."""
+    try:
+        yield
+    except Error as error:
+        raise from_code(error.code, error.name, str(error)) from None
+    except (ClickHouseError, OSError) as error:
+        raise StoreUnavailable(0, "ClickHouse cannot be reached", str(error)) from None

@@ -1,0 +1,133 @@
+"""Group commit: what arrived while the last group was worked on becomes columns, is processed, and is made durable.
+
+    requests -> decode -> processors -> land -> one spool segment a tenant (fsync) -> outcome per request
+
+A request that cannot be decoded or processed is refused alone; its neighbours are committed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import groupby
+from typing import TYPE_CHECKING, Protocol
+
+import polars as pl
+import structlog
+
+from otel_exporter.failures import Reason, Refused, RetryLater
+from otel_exporter.telemetry import Metric
+from processors.batch import Batch, Signal
+from processors.land import OBSERVATIONS, land
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from otel_exporter.spool import Spool
+
+log = structlog.get_logger(__name__)
+Tables = dict[str, pl.DataFrame]
+Key = tuple[str, bytes]
+Outcomes = dict[Key, Exception | None]
+#: What the checklist and `ingest` are told about a committed group.
+Observer = Callable[[str, Tables], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One validated Export*ServiceRequest, as protobuf bytes."""
+
+    signal: Signal
+    tenant: str
+    body: bytes
+    digest: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        digest = blake2b(self.body, digest_size=16, person=self.signal.encode()).digest()
+        object.__setattr__(self, "digest", digest)
+
+    @property
+    def key(self) -> Key:
+        """What identifies a byte-identical resend."""
+        return self.tenant, self.digest
+
+
+class Decode(Protocol):
+    """OTLP bytes to columns."""
+
+    def __call__(self, signal: Signal, requests: list[bytes], tenant: str) -> Batch:
+        """One batch of all requests."""
+        ...
+
+
+class GroupCommit:
+    """Makes groups of requests durable. One thread at a time."""
+
+    def __init__(
+        self, decode: Decode, processors: Sequence[Callable[[Batch], Batch]], spool: Spool, observer: Observer | None = None
+    ) -> None:
+        self._decode = decode
+        self._processors = list(processors)
+        self._spool = spool
+        self._observer = observer or (lambda _tenant, _tables: None)
+
+    def commit(self, requests: Sequence[Request]) -> Outcomes:
+        """Outcome per request key: None when it is durable, else `Refused` or `RetryLater`."""
+        outcomes: Outcomes = {}
+        by_tenant = groupby(sorted(requests, key=lambda r: (r.tenant, r.signal)), key=lambda r: r.tenant)
+        for tenant, mine in by_tenant:
+            outcomes |= self._commit_tenant(tenant, list(mine))
+        return outcomes
+
+    def _commit_tenant(self, tenant: str, requests: list[Request]) -> Outcomes:
+        try:
+            tables = self._tables(tenant, requests)
+        except Exception as error:
+            if len(requests) > 1:
+                return {k: v for request in requests for k, v in self._commit_tenant(tenant, [request]).items()}
+            return {requests[0].key: _unreadable(requests[0], error)}
+        try:
+            with stage("spool"):
+                self._spool.append(tables, tenant=tenant, digests=[request.digest for request in requests])
+        except (Refused, RetryLater) as failure:
+            return {request.key: failure for request in requests}
+        self._observer(tenant, tables)
+        return {request.key: None for request in requests}
+
+    def _tables(self, tenant: str, requests: list[Request]) -> Tables:
+        parts: list[Tables] = []
+        for signal, mine in groupby(requests, key=lambda request: request.signal):
+            with stage("decode"):
+                batch = self._decode(signal, [request.body for request in mine], tenant)
+            for processor in self._processors:
+                with stage(type(processor).__name__.lower()):
+                    batch = processor(batch)
+            with stage("land"):
+                parts.append(land(batch))
+        names = {name for part in parts for name in part}
+        tables = {name: pl.concat([part[name] for part in parts if name in part]) for name in sorted(names)}
+        for source, calls in tables.get(OBSERVATIONS, pl.DataFrame({"source": []})).group_by("source"):
+            Metric.CALLS.add(calls.height, source=str(source[0]))
+        return tables
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Count the wall time of a stage."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        Metric.STAGE_SECONDS.add(time.perf_counter() - started, stage=name)
+
+
+def _unreadable(request: Request, error: Exception) -> Exception:
+    if isinstance(error, Refused | RetryLater):
+        return error
+    # The message may hold payload text: only the type is logged.
+    log.error("request cannot be processed", signal=request.signal.value, error=type(error).__name__)
+    sentence = f"the {request.signal.value} request is valid protobuf but could not be processed"
+    return Refused(Reason.MALFORMED, sentence)

@@ -1,0 +1,137 @@
+"""The service's own HTTP door: `/metrics`, `/healthz`, `/readyz`, and questions from commands on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from aiohttp import web
+
+from otel_exporter.config.tree import HealthSettings
+from otel_exporter.telemetry import exposition
+
+#: SQL and its parameters to the answer, as `otel_exporter.asking` reads it.
+Ask = Callable[[str, Mapping[str, str]], bytes]
+Explain = Callable[[Exception], str | None]
+
+_PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+_AT_ONCE: Final = 4  # questions answered side by side
+_LARGEST_QUESTION: Final = 2**20
+
+
+class Readiness(Protocol):
+    """Says whether data move, and what stands in the way when they do not."""
+
+    def __call__(self) -> tuple[bool, Sequence[str]]:
+        """``(ready, reasons)``; quick, no I/O that may hang."""
+
+
+class Door:
+    """One HTTP server. `open` returns the address it listens on."""
+
+    def __init__(
+        self, settings: HealthSettings, ready: Readiness, ask: Ask, token: str, explain: Explain
+    ) -> None:
+        self._settings = settings
+        self._ready = ready
+        self._questions = _Questions(ask, token, explain)
+        self._runner: web.AppRunner | None = None
+
+    async def open(self) -> str:
+        """Listen; the ``host:port`` really bound.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        self._runner = web.AppRunner(self._application(), access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
+        host, port = self._runner.addresses[0][:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    async def close(self) -> None:
+        """Stop listening, after the answers under way."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _application(self) -> web.Application:
+        application = web.Application(client_max_size=_LARGEST_QUESTION)
+        application.router.add_get("/metrics", _metrics)
+        application.router.add_get("/healthz", _alive)
+        application.router.add_get("/readyz", self._readyz)
+        application.router.add_post("/api/query", self._questions.answer)
+        return application
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        ready, reasons = self._ready()
+        text = "ready\n" if ready else "".join(f"{reason}\n" for reason in reasons) or "not ready\n"
+        return web.Response(text=text, status=200 if ready else 503)
+
+
+async def _metrics(_: web.Request) -> web.Response:
+    return web.Response(body=exposition(), headers={"Content-Type": _PROMETHEUS})
+
+
+async def _alive(_: web.Request) -> web.Response:
+    return web.Response(text="alive\n")
+
+
+class _Questions:
+    """`POST /api/query`: read-only SQL for commands of the same user, who alone can read the token in the run file."""
+
+    def __init__(self, ask: Ask, token: str, explain: Explain) -> None:
+        self._ask = ask
+        self._token = token.encode()
+        self._explain = explain
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """The answer, or 401, 403, 400 with a sentence under ``error``."""
+        if not _is_local(request.remote):
+            return _error(403, "questions are answered on this machine only")
+        if not self._is_known(request.headers.get("Authorization", "")):
+            return _error(401, "the token of the run file is missing or wrong")
+        question = await _question(request)
+        if question is None:
+            return _error(400, 'the body must be {"sql": text, "parameters": {name: text}}')
+        async with self._slots:
+            return await self._reply(*question)
+
+    async def _reply(self, sql: str, parameters: Mapping[str, str]) -> web.Response:
+        try:
+            body = await asyncio.to_thread(self._ask, sql, parameters)
+        except Exception as error:
+            sentence = self._explain(error)
+            if sentence is None:
+                raise
+            return _error(400, sentence)
+        return web.Response(body=body, content_type="application/x-ndjson")
+
+    def _is_known(self, authorization: str) -> bool:
+        scheme, _, token = authorization.partition(" ")
+        return scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._token)
+
+
+async def _question(request: web.Request) -> tuple[str, Mapping[str, str]] | None:
+    try:
+        body: Any = await request.json()
+        parameters = body.get("parameters", {})
+        if isinstance(body["sql"], str) and all(isinstance(value, str) for value in parameters.values()):
+            return body["sql"], parameters
+    except (ValueError, KeyError, AttributeError, TypeError):
+        pass
+    return None
+
+
+def _is_local(address: str | None) -> bool:
+    try:
+        return ipaddress.ip_address((address or "").partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _error(status: int, sentence: str) -> web.Response:
+    return web.json_response({"error": sentence}, status=status)

@@ -1,0 +1,50 @@
+"""Posting: looks the ledger up for what it already knows of a batch's calls, and computes the entries to write."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from otel_exporter.commit import stage
+from otel_exporter.telemetry import Metric
+from processors.post import Price, handles, post
+
+if TYPE_CHECKING:
+    from clickhouse_schema.store import Store
+
+#: Observations of one call may start this far apart (clocks, retries inside a client span): DESIGN 5.
+SKEW: Final = timedelta(hours=1)
+
+
+class LedgerPoster:
+    """Turns observations into ledger entries; the only reader of the ledger on the way in."""
+
+    def __init__(self, store: Store, price: Price, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._store = store
+        self._price = price
+        self._now = now
+
+    def entries(self, tenant: str, observations: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Table -> rows. Called once per batch and tenant; what it returns is written as is, however often."""
+        if observations.is_empty():
+            return {}
+        with stage("lookup"):
+            since, until = observations["started_at"].min(), observations["ended_at"].max()
+            assert isinstance(since, datetime) and isinstance(until, datetime)
+            current = self._store.ledger_entries(tenant, handles(observations), since - SKEW, until + SKEW)
+        with stage("post"):
+            entries = post(observations, current, self._price, self._now())
+        _count(entries)
+        return {"genai_ledger": entries} if entries.height else {}
+
+
+def _count(entries: pl.DataFrame) -> None:
+    new = entries.filter(pl.col("sign") > 0)
+    Metric.ENTRIES.add(new.height, sign="entry")
+    Metric.ENTRIES.add(entries.height - new.height, sign="reversal")
+    for issue, count in Counter(new["issues"].explode().drop_nulls().to_list()).items():
+        Metric.ISSUES.add(count, issue=issue)

@@ -1,0 +1,137 @@
+"""Who may send, and how much: ingest tokens, bounds of one body, bytes in flight of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from hmac import compare_digest
+from types import TracebackType
+from typing import Final
+
+from otel_exporter.failures import Reason, Refused, RetryLater
+from otel_exporter.telemetry import Metric
+
+BEARER: Final = "bearer "
+HOW: Final = "send it as 'authorization: Bearer <token>' or 'x-api-key: <token>'"
+
+
+def token_hash(token: str) -> str:
+    """SHA-256 of an ingest token, in hex: the only form in which `Admission` holds tokens."""
+    return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Admission:
+    """The bounds and tokens that all receivers share. Belongs to one event loop; not thread-safe.
+
+    Args:
+        tokens: `token_hash` of each ingest token -> the tenant it stands for. Empty: no authentication.
+        max_body_bytes: the most bytes one request may have on the wire.
+        max_decompressed_bytes: the most bytes it may have once inflated.
+        max_in_flight_bytes: the most bytes all unanswered requests together may hold.
+        default_tenant: the tenant of every request when there are no tokens.
+    """
+
+    def __init__(
+        self,
+        tokens: Mapping[str, str],
+        max_body_bytes: int,
+        max_decompressed_bytes: int,
+        max_in_flight_bytes: int,
+        default_tenant: str = "default",
+    ) -> None:
+        if max_in_flight_bytes < max(max_body_bytes, max_decompressed_bytes):
+            raise ValueError("max_in_flight_bytes is smaller than one allowed request: such a request would never fit")
+        self.max_body_bytes = max_body_bytes
+        self.max_decompressed_bytes = max_decompressed_bytes
+        self._tokens = dict(tokens)
+        self._max_in_flight = max_in_flight_bytes
+        self._in_flight = 0
+        self._default_tenant = default_tenant
+
+    def authenticate(self, headers: Mapping[str, str]) -> str:
+        """The tenant of a request, from its headers (keys lower-case or case-insensitive).
+
+        Raises:
+            Refused: tokens are configured, and the request has none or an unknown one.
+        """
+        if not self._tokens:
+            return self._default_tenant
+        presented = list(_presented(headers))
+        if not presented:
+            raise Refused(Reason.UNAUTHENTICATED, f"No ingest token: {HOW}.")
+        for token in presented:
+            if tenant := self._tenant_of(token):
+                return tenant
+        raise Refused(Reason.UNAUTHENTICATED, f"The ingest token is not known here: {HOW}.")
+
+    def _tenant_of(self, token: str) -> str:
+        """Compares with every known hash, so that the time taken does not depend on which one matches."""
+        hashed, found = token_hash(token), ""
+        for known, tenant in self._tokens.items():
+            if compare_digest(hashed, known):
+                found = tenant
+        return found
+
+    def bound_body(self, size: int) -> None:
+        """Refuse a body of ``size`` bytes on the wire when that is over the bound.
+
+        Raises:
+            Refused: it is.
+        """
+        if size > self.max_body_bytes:
+            raise Refused(
+                Reason.TOO_LARGE,
+                f"The request body is larger than the {self.max_body_bytes} bytes allowed; send smaller batches.",
+            )
+
+    def room_for(self, size: int) -> None:
+        """Ask a sender who announces ``size`` bytes to come back when there is no room for them now.
+
+        Raises:
+            RetryLater: there is none.
+        """
+        if self._in_flight + size > self._max_in_flight:
+            raise RetryLater(Reason.OVERLOADED, "Too many bytes are waiting to be stored; send the same request later.")
+
+    def reserve(self) -> Reservation:
+        """A context in which one request holds bytes; leaving it gives them back."""
+        return Reservation(self)
+
+    def _hold(self, size: int) -> None:
+        self._in_flight += size
+        Metric.IN_FLIGHT.set(self._in_flight)
+
+
+class Reservation:
+    """The bytes in flight of one request: grows as the body arrives, so a slow sender holds only what it has sent."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._size = 0
+
+    def grow(self, size: int) -> None:
+        """Hold ``size`` bytes more.
+
+        Raises:
+            RetryLater: all requests together would hold more than `max_in_flight_bytes`.
+        """
+        self._admission.room_for(size)
+        self._admission._hold(size)
+        self._size += size
+
+    def __enter__(self) -> Reservation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._admission._hold(-self._size)
+        self._size = 0
+
+
+def _presented(headers: Mapping[str, str]) -> Iterator[str]:
+    authorization = headers.get("authorization", "")
+    if authorization[: len(BEARER)].lower() == BEARER:
+        yield authorization[len(BEARER) :].strip()
+    if key := headers.get("x-api-key", ""):
+        yield key.strip()
