@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import sys
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -55,32 +56,36 @@ class RecentDigests:
         return at is not None and now - at <= self._window
 
     def keep(self, keys: Iterable[tuple[Key, float]]) -> None:
-        """Make these keys outlive this process. A full disk is only logged: deleting segments must go on."""
-        records = b"".join(_RECORD.pack(at, name) for name, at in keys)
+        """Make these remembered keys outlive this process. A full disk is only logged: deleting segments must go on."""
         try:
-            if self._records > 2 * max(len(self._keys), 1_000):
+            if self._journalled > 2 * max(len(self._keys), 1_000):
                 self._rewrite()
-            with self._journal.open("ab") as file:
-                file.write(records)
-                durable.sync(file)
+            else:
+                self._append(keys)
         except OSError as error:
+            self._journalled = sys.maxsize  # perhaps cut in the middle of a record: rewrite it next time
             _log.warning("digests not kept: retries after a restart may be stored twice", errno=error.errno)
-        self._records += len(records) // _RECORD.size
+
+    def _append(self, keys: Iterable[tuple[Key, float]]) -> None:
+        records = b"".join(_RECORD.pack(at, name) for name, at in keys)
+        with self._journal.open("ab") as file:
+            file.write(records)
+            durable.sync(file)
+        self._journalled += len(records) // _RECORD.size
 
     def _forget(self) -> None:
-        newest = max(self._keys.values(), default=0.0)
         while self._keys:
-            name = next(iter(self._keys))
-            if len(self._keys) <= self._limit and newest - self._keys[name] <= self._window:
+            oldest, newest = self._keys[next(iter(self._keys))], self._keys[next(reversed(self._keys))]
+            if len(self._keys) <= self._limit and newest - oldest <= self._window:
                 return
-            del self._keys[name]
+            del self._keys[next(iter(self._keys))]
 
     def _rewrite(self) -> None:
         """Drop what is out of the window from the journal, and a record cut by a crash."""
         with self._lock:
             records = b"".join(_RECORD.pack(at, name) for name, at in self._keys.items())
         durable.write_file(self._journal, records)
-        self._records = len(records) // _RECORD.size
+        self._journalled = len(records) // _RECORD.size
 
 
 def _read(journal: Path, now: float) -> list[tuple[Key, float]]:

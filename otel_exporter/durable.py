@@ -25,13 +25,18 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync(file: BinaryIO) -> None:
+    """Make what was written to ``file`` durable. Raises OSError."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
 @contextmanager
 def synced_file(path: Path) -> Iterator[BinaryIO]:
     """A file whose *content* is durable when the block ends; its name is only when the directory is synced."""
     with path.open("w+b") as file:
         yield file
-        file.flush()
-        os.fsync(file.fileno())
+        sync(file)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ _MAGIC: Final = b"TIDESEG1"
 _FOOTER: Final = struct.Struct("<QII8s")  # manifest offset, manifest length, manifest crc32, magic
 
 
-class CorruptSegmentError(Exception):
+class CorruptSegment(Exception):
     """The bytes on disk are not the bytes that were acknowledged. The message names the part, never its content."""
 
 
@@ -69,11 +70,15 @@ class Segment:
 
 
 def write(
-    file: BinaryIO, tables: Mapping[str, pl.DataFrame], tenant: str, digests: Sequence[bytes], created_at: float
-) -> None:
+    file: BinaryIO,
+    identity: SegmentId,
+    tables: Mapping[str, pl.DataFrame],
+    tenant: str,
+    digests: Sequence[bytes],
+    created_at: float,
+) -> Segment:
     """Write one segment into an empty file opened for reading and writing; tables without rows are left out."""
     file.write(_MAGIC)
-    file.flush()
     extents = {name: _write_body(file, frame) for name, frame in tables.items() if frame.height}
     manifest = {
         "format": FORMAT,
@@ -83,14 +88,15 @@ def write(
         "tables": {name: asdict(_body(file, tables[name], *extent)) for name, extent in extents.items()},
     }
     text = json.dumps(manifest, separators=(",", ":")).encode()
-    offset = file.seek(0, 2)
+    offset = file.seek(0, os.SEEK_END)
     file.write(text + _FOOTER.pack(offset, len(text), zlib.crc32(text), _MAGIC))
+    return _segment(identity, manifest, size=file.tell())
 
 
 def _write_body(file: BinaryIO, frame: pl.DataFrame) -> tuple[int, int]:
-    start = file.seek(0, 2)
+    start = file.seek(0, os.SEEK_END)
     frame.write_ipc(file, compression=COMPRESSION)
-    return start, file.seek(0, 2)
+    return start, file.seek(0, os.SEEK_END)
 
 
 def _body(file: BinaryIO, frame: pl.DataFrame, start: int, end: int) -> Body:
@@ -119,33 +125,33 @@ def load(path: Path, *, verify: bool) -> Segment:
     """Read the manifest of a segment; with ``verify`` check every body as well.
 
     Raises:
-        CorruptSegmentError: magic, manifest or a checksum does not agree.
+        CorruptSegment: magic, manifest or a checksum does not agree.
     """
     with path.open("rb") as file:
-        size = file.seek(0, 2)
+        size = file.seek(0, os.SEEK_END)
         manifest = _manifest(file, size)
         segment = _segment(SegmentId(path.name.removesuffix(SUFFIX)), manifest, size)
         if verify:
             for name, body in segment.tables.items():
                 if _checksum(file, body.offset, body.offset + body.length) != body.crc32:
-                    raise CorruptSegmentError(f"table {name}: checksum differs")
+                    raise CorruptSegment(f"table {name}: checksum differs")
     return segment
 
 
 def _manifest(file: BinaryIO, size: int) -> dict[str, Any]:
     if size < len(_MAGIC) + _FOOTER.size:
-        raise CorruptSegmentError("too short")
+        raise CorruptSegment("too short")
     file.seek(size - _FOOTER.size)
     offset, length, checksum, magic = _FOOTER.unpack(file.read(_FOOTER.size))
     if magic != _MAGIC or offset + length + _FOOTER.size != size:
-        raise CorruptSegmentError("no footer")
+        raise CorruptSegment("no footer")
     file.seek(offset)
     text = file.read(length)
     if zlib.crc32(text) != checksum:
-        raise CorruptSegmentError("manifest: checksum differs")
+        raise CorruptSegment("manifest: checksum differs")
     manifest: dict[str, Any] = json.loads(text)
     if manifest["format"] != FORMAT:
-        raise CorruptSegmentError(f"format {manifest['format']} is not known to this version")
+        raise CorruptSegment(f"format {manifest['format']} is not known to this version")
     return manifest
 
 
@@ -164,7 +170,7 @@ def read(path: Path, segment: Segment) -> dict[str, pl.DataFrame]:
     """The tables of a segment.
 
     Raises:
-        CorruptSegmentError: a checksum does not agree.
+        CorruptSegment: a checksum does not agree.
     """
     with path.open("rb") as file:
         return {name: _read_body(file, name, body) for name, body in segment.tables.items()}
@@ -174,5 +180,5 @@ def _read_body(file: BinaryIO, name: str, body: Body) -> pl.DataFrame:
     file.seek(body.offset)
     content = file.read(body.length)
     if zlib.crc32(content) != body.crc32:
-        raise CorruptSegmentError(f"table {name}: checksum differs")
+        raise CorruptSegment(f"table {name}: checksum differs")
     return pl.read_ipc(content)

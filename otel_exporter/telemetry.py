@@ -115,6 +115,13 @@ class Metric(Enum):
         "Rows ClickHouse would not take, kept in dead-letter/ with the error.",
         "Any: read the error, mend, `tokentide spool replay --dead-letters`.",
     )
+    CORRUPT_SEGMENTS = Declared(
+        "tokentide_corrupt_segments_total",
+        "counter",
+        (),
+        "Spool segments whose checksums did not agree, moved to dead-letter/.",
+        "Any: the disk returns other bytes than were written. Replace it; the senders were already answered.",
+    )
     CALLS = Declared(
         "tokentide_calls_total",
         "counter",

@@ -42,7 +42,9 @@ def handles(observations: pl.DataFrame) -> list[str]:
     return pl.concat([observations["keys"].explode().drop_nulls(), traces]).unique().sort().to_list()
 
 
-def post(observations: pl.DataFrame, current: pl.DataFrame, price: Price, posted_at: datetime) -> pl.DataFrame:
+def post(
+    observations: pl.DataFrame, current: pl.DataFrame, price: Price, posted_at: datetime, *, reprice: bool = False
+) -> pl.DataFrame:
     """Ledger entries that make the ledger agree with everything observed so far.
 
     Args:
@@ -50,6 +52,7 @@ def post(observations: pl.DataFrame, current: pl.DataFrame, price: Price, posted
         current: every ledger entry found by `handles`, uncollapsed.
         price: fills the money columns of calls.
         posted_at: written on the entries.
+        reprice: price every call anew; else only those that new observations touch.
 
     Returns:
         Reversals (sign -1) and entries (sign +1), contract.LEDGER_SCHEMA; empty when nothing changed.
@@ -60,7 +63,9 @@ def post(observations: pl.DataFrame, current: pl.DataFrame, price: Price, posted
     heard = heard.filter(pl.col("role") != Role.REFUSAL.value).unique("observation_id", keep="first")
     if heard.is_empty():
         return pl.DataFrame(schema=LEDGER_SCHEMA)
-    calls = _keep_money(price(join(heard)), live)
+    calls = price(join(heard))
+    if not reprice:
+        calls = _keep_money(calls, live)
     return _entries(_versioned(calls, posted_at), live, posted_at)
 
 

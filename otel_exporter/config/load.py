@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
@@ -13,7 +13,7 @@ from otel_exporter.config.faults import ConfigFaults, Origin, Path, dotted
 from otel_exporter.config.fields import kind_at
 from otel_exporter.config.layers import Layers, origin_at
 from otel_exporter.config.reasons import reasons
-from otel_exporter.config.sources import said_by_environment, said_by_file, said_by_flags
+from otel_exporter.config.sources import Flag, said_by_environment, said_by_file, said_by_flags
 from otel_exporter.config.tree import Settings
 from otel_exporter.config.values import Secret
 
@@ -33,9 +33,9 @@ class Configuration:
 def load(
     file: FilePath | None = None,
     environment: Mapping[str, str] | None = None,
-    flags: Mapping[str, Any] | None = None,
+    flags: Iterable[Flag] = (),
 ) -> Configuration:
-    """The settings all sources together say. ``flags`` maps dotted paths to values; None means not given.
+    """The settings all sources together say.
 
     Raises:
         ConfigFaults: with every fault of every source.
@@ -43,7 +43,7 @@ def load(
     layers = Layers()
     layers.take(said_by_file(file) if file else ())
     layers.take(said_by_environment(environment or {}))
-    layers.take(said_by_flags(flags or {}))
+    layers.take(said_by_flags(flags))
     layers.read_secret_files(Settings, layers.said)
     settings = _validate(layers)
     if layers.faults or settings is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path as FilePath
@@ -30,15 +30,23 @@ class Said:
     origin: Origin
 
 
+@dataclass(frozen=True)
+class Flag:
+    """A command-line option that says the value at a dotted path; None when it was not given."""
+
+    option: str
+    path: str
+    value: Any
+
+
 Source = Iterator[Said | Fault]
 
 
-def said_by_flags(flags: Mapping[str, Any]) -> Source:
-    """Values of command-line flags: dotted path to value; None was not given."""
-    for path, value in flags.items():
-        if value is not None:
-            option = path.rpartition(".")[2].replace("_", "-")
-            yield Said(tuple(path.split(".")), value, Origin(f"--{option}", FLAG))
+def said_by_flags(flags: Iterable[Flag]) -> Source:
+    """Values of command-line flags; None was not given."""
+    for flag in flags:
+        if flag.value is not None:
+            yield Said(tuple(flag.path.split(".")), flag.value, Origin(flag.option, FLAG))
 
 
 def said_by_environment(environment: Mapping[str, str]) -> Source:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Final
 
 import polars as pl
 
 from processors.batch import Batch, Signal
 
-_SPAN_FIELDS = {
+_SPAN_FIELDS: Final = {
     "@name": pl.col("name"),
     "@kind": pl.col("kind"),
     "@status": pl.col("status_code"),
@@ -22,7 +23,7 @@ _SPAN_FIELDS = {
     "@event_name": pl.lit(None, pl.String),
     "@body": pl.lit(None, pl.String),
 }
-_LOG_FIELDS = {
+_LOG_FIELDS: Final = {
     "@name": pl.col("event_name"),
     "@kind": pl.lit(None, pl.Int32),
     "@status": pl.lit(None, pl.Int32),
@@ -41,15 +42,13 @@ class Sheet:
     """Builds sheets with a fixed set of columns; all the work that can be done once is done here."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        wanted = set(names)
-        self._fields = {name for name in wanted if name.startswith("@")}
+        wanted = {name for name in names if not name.startswith("@")}
         self._resource = {name.removeprefix("resource:") for name in wanted if name.startswith("resource:")}
         self._events = {name for name in wanted if name.startswith(("event:", "event_time:"))}
-        plain = wanted - self._fields - self._events - {f"resource:{key}" for key in self._resource}
-        self._wild = {name for name in plain if "*" in name and not name.endswith("@")}
-        self._stars = {name for name in plain if name.endswith("@")}
-        self._attributes = plain - self._wild - self._stars
-        self._patterns = {name: _pattern(name) for name in self._wild | {star[:-1] for star in self._stars}}
+        self._records = wanted - self._events - {f"resource:{key}" for key in self._resource}
+        wild = {name.removesuffix("@") for name in self._records if "*" in name}
+        self._patterns = {name: _pattern(name) for name in sorted(wild)}
+        self._attributes = {name for name in self._records if "*" not in name}
 
     def __call__(self, batch: Batch) -> pl.DataFrame:
         """One row per record that carries at least one of the wanted attributes or events."""
@@ -57,17 +56,21 @@ class Sheet:
         fields = _SPAN_FIELDS if batch.signal is Signal.TRACES else _LOG_FIELDS
         scopes = batch.scopes.select("scope", pl.col("name").alias("@scope"), pl.col("version").alias("@scope_version"))
         head = batch.records.select("record", "resource", "scope", **fields).join(scopes, on="scope", how="left")
-        wide = _pivot(cells, "record", self._attributes | self._wild | self._stars | self._events)
+        wide = _pivot(cells, "record", self._records | self._events)
         sheet = head.join(wide, on="record", how="inner", maintain_order="left")
         return sheet.join(self._resources(batch), on="resource", how="left", maintain_order="left")
 
     def _record_cells(self, batch: Batch) -> pl.DataFrame:
         """(record, name, value) of the wanted attributes, wildcard ones under their pattern."""
-        attributes = batch.attributes.filter(pl.col("level") == "record")
-        plain = attributes.filter(pl.col("key").is_in(list(self._attributes)))
+        attributes = batch.attributes.filter(pl.col("level") == "record").select("owner", "key", "value")
+        keys = attributes.select(pl.col("key").unique())
+        plain = attributes.filter(pl.col("key").is_in(keys.filter(pl.col("key").is_in(self._attributes))["key"]))
         cells = [_cells(plain, pl.col("key"), pl.col("value"))]
         for name, pattern in self._patterns.items():
-            hits = attributes.filter(pl.col("key").str.contains(pattern))
+            matching = keys.filter(pl.col("key").str.contains(pattern))["key"]
+            if matching.is_empty():
+                continue
+            hits = attributes.filter(pl.col("key").is_in(matching))
             cells.append(_cells(hits, pl.lit(name), pl.col("value")))
             cells.append(_cells(hits, pl.lit(f"{name}@"), pl.col("key").str.extract(pattern, 1)))
         return pl.concat(cells)
@@ -102,8 +105,11 @@ def _pivot(cells: pl.DataFrame, index: str, names: set[str]) -> pl.DataFrame:
         else cells.select(index)
     )
     missing = sorted(names - set(wide.columns))
-    return wide.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
+    return wide.select(index, *sorted(names & set(wide.columns))).with_columns(
+        pl.lit(None, pl.String).alias(name) for name in missing
+    )
 
 
 def _pattern(name: str) -> str:
+    """The regular expression of a name with one star; the star is one part between dots."""
     return "^" + "([^.]+)".join(re.escape(part) for part in name.split("*")) + "$"

@@ -1,16 +1,20 @@
-"""Words for writing dialects: small expressions over the sheet."""
+"""Words for writing dialects: small expressions over the sheet. None of them raises on any value."""
 
 from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping
-from functools import lru_cache
+import re
+from collections.abc import Callable
 from typing import Final
 
 import polars as pl
 
+from processors.contract import TEXTS
+
 MAX_REPR: Final = 65_536  # characters of a Python-repr value we are willing to parse
+_SILENT: Final = ("", "None", "null")  # how producers say nothing
+_BAD_ESCAPE: Final = re.compile(r"""(?<!\\)(?:\\\\)*\\[^\\'"abfnrtvxuUN0-7]""")  # no repr has it, and Python warns
 
 
 def attr(name: str) -> pl.Expr:
@@ -19,8 +23,8 @@ def attr(name: str) -> pl.Expr:
 
 
 def said(text: pl.Expr) -> pl.Expr:
-    """Null instead of ``''`` and ``None``: nobody said anything."""
-    return pl.when(~text.is_in(["", "None", "null"])).then(text)
+    """Null instead of ``''``, ``None`` and ``null``: nobody said anything."""
+    return pl.when(~text.is_in(_SILENT)).then(text)
 
 
 def first(*names: str) -> pl.Expr:
@@ -31,6 +35,11 @@ def first(*names: str) -> pl.Expr:
 def has(*names: str) -> pl.Expr:
     """Whether the record carries any of these attributes at all."""
     return pl.any_horizontal([pl.col(name).is_not_null() for name in names])
+
+
+def says(*names: str) -> pl.Expr:
+    """Whether any of these attributes says something."""
+    return first(*names).is_not_null()
 
 
 def is_true(name: str) -> pl.Expr:
@@ -44,56 +53,84 @@ def milliseconds(seconds: pl.Expr) -> pl.Expr:
     return seconds.cast(pl.Float64, strict=False) * 1000.0
 
 
+def address(host: str, port: str) -> pl.Expr:
+    """``host:port`` of two attributes, or the host alone."""
+    return attr(host) + pl.coalesce(":" + attr(port), pl.lit(""))
+
+
 def json_at(text: pl.Expr, path: str) -> pl.Expr:
-    """The value at a JSON path (``$.a.b``) of a JSON text; anything else is unknown."""
+    """The value at a JSON path (``$.a.b``) of a JSON text; anything else is unknown. Parses the text each time."""
     return said(text.str.json_path_match(path))
 
 
-def json_list(text: pl.Expr) -> pl.Expr:
-    """A JSON array of texts as a list; anything else is unknown."""
-    return text.map_batches(_lists, return_dtype=pl.List(pl.String))
+def number_at(text: pl.Expr, *keys: str) -> pl.Expr:
+    """The first whole number after one of ``keys`` in a JSON or Python-repr object, found without parsing it."""
+    names = "|".join(re.escape(key) for key in keys)
+    return text.str.extract(rf"""['"](?:{names})['"]:\s*(\d+)\b""", 1)
 
 
-def json_fields(text: pl.Expr, fields: Mapping[str, str]) -> pl.Expr:
-    """Several values of one JSON text as a struct of texts: name -> JSON path."""
-    return pl.struct([json_at(text, path).alias(name) for name, path in fields.items()])
+def decimal_at(text: pl.Expr, key: str) -> pl.Expr:
+    """The first number after ``key`` in a JSON object, found without parsing it."""
+    return text.str.extract(rf'"{re.escape(key)}":\s*"?(-?\d[\d.eE+-]*)', 1)
 
 
-def python_repr(name: str) -> pl.Expr:
-    """A Python-repr attribute (LiteLLM v1 writes those) as JSON text; what is no literal is unknown."""
-    return pl.col(name).map_batches(_reprs, return_dtype=pl.String)
+def text_at(text: pl.Expr, key: str) -> pl.Expr:
+    """The first string after ``key`` in a JSON object, found without parsing it; JSON escapes stay as they are."""
+    return said(text.str.extract(rf'"{re.escape(key)}":\s*"((?:[^"\\]|\\.)*)"', 1))
 
 
-def _lists(texts: pl.Series) -> pl.Series:
-    unique = texts.drop_nulls().unique()
-    return texts.replace_strict(
-        unique, pl.Series([_list(text) for text in unique], dtype=pl.List(pl.String)), default=None
-    ) if len(unique) else pl.Series(texts.name, [None] * len(texts), dtype=pl.List(pl.String))
+def part_of(text: pl.Expr, key: str) -> pl.Expr:
+    """What follows ``key`` up to the first closing brace of a JSON or Python-repr object: a nested object's values."""
+    return text.str.extract(rf"""['"]{re.escape(key)}['"]:\s*\{{([^}}]*)""", 1)
 
 
-@lru_cache(maxsize=4096)
+def text_list(text: pl.Expr) -> pl.Expr:
+    """A list of texts sent as JSON or Python repr; anything else is unknown."""
+    return text.map_batches(lambda texts: _each_distinct(texts, _list, TEXTS), return_dtype=TEXTS)
+
+
+def python_repr(text: pl.Expr) -> pl.Expr:
+    """A Python-repr value (LiteLLM v1 writes those) as JSON text; what is no dict or list literal is unknown."""
+    return text.map_batches(lambda texts: _each_distinct(texts, _as_json, pl.String()), return_dtype=pl.String)
+
+
+def _each_distinct(texts: pl.Series, read: Callable[[str], object], dtype: pl.DataType) -> pl.Series:
+    """``read`` applied once per distinct text."""
+    distinct = texts.drop_nulls().unique()
+    values = pl.Series([read(text) for text in distinct], dtype=dtype)
+    if distinct.is_empty():
+        return pl.Series(texts.name, [None] * len(texts), dtype=dtype)
+    return texts.replace_strict(distinct, values, default=None, return_dtype=dtype)
+
+
 def _list(text: str) -> list[str] | None:
     try:
         values = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
+        values = _literal(text)
+    if not isinstance(values, list):
         return None
-    return [str(value) for value in values if value is not None] if isinstance(values, list) else None
+    return [_plain(str(value)) for value in values if isinstance(value, str | int | float)]
 
 
-def _reprs(texts: pl.Series) -> pl.Series:
-    unique = texts.drop_nulls().unique()
-    if unique.is_empty():
-        return texts
-    parsed = pl.Series([_literal(text) for text in unique], dtype=pl.String)
-    return texts.replace_strict(unique, parsed, default=None, return_dtype=pl.String)
+def _as_json(text: str) -> str | None:
+    value = _literal(text)
+    try:
+        return None if value is None else json.dumps(value, default=str)
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
-@lru_cache(maxsize=4096)
-def _literal(text: str) -> str | None:
-    """JSON text of a Python literal; size-capped, never evaluated."""
-    if len(text) > MAX_REPR or text[:1] not in "{[":
+def _literal(text: str) -> object:
+    """The dict or list a Python literal means; size-capped, never evaluated. None for anything else."""
+    if len(text) > MAX_REPR or text[:1] not in ("{", "[") or _BAD_ESCAPE.search(text):
         return None
     try:
-        return json.dumps(ast.literal_eval(text), default=str)
+        return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return None
+
+
+def _plain(text: str) -> str:
+    """Text that can be stored as UTF-8: JSON can spell half a surrogate pair."""
+    return text.encode(errors="replace").decode()

@@ -1,0 +1,40 @@
+"""The tables rows are inserted into: their insert columns, the frames they take, how they are partitioned.
+
+ClickHouse accepts an Arrow file with extra or missing columns without a word, so a frame is checked against `LANDING`
+before it becomes a file.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from processors import landing
+from processors.contract import LEDGER_SCHEMA
+
+DATABASE: Final = "otel"
+
+#: The frame each table takes, columns in insert order.
+LANDING: Final[dict[str, pl.Schema]] = {**landing.LANDING, "genai_ledger": LEDGER_SCHEMA}
+
+#: Insert columns per table.
+COLUMNS: Final[dict[str, tuple[str, ...]]] = {table: tuple(schema) for table, schema in LANDING.items()}
+
+#: The time column that decides a row's partition, and the length of a partition ("1d" or "1mo", UTC).
+PARTITIONED_BY: Final[dict[str, tuple[str, str]]] = {
+    "otel_traces": ("Timestamp", "1d"),
+    "otel_logs": ("Timestamp", "1d"),
+    **{table: ("TimeUnix", "1d") for table in COLUMNS if table.startswith("otel_metrics_")},
+    "genai_limits": ("observed_at", "1mo"),
+    "genai_refusals": ("observed_at", "1mo"),
+    "genai_ledger": ("started_at", "1mo"),
+}
+
+
+def check(table: str, rows: pl.DataFrame) -> None:
+    """Raise ValueError when ``rows`` are not exactly what ``table`` takes: a fault of ours, never of the data."""
+    expected, found = LANDING[table], rows.schema
+    if found != expected or rows.columns != list(expected):
+        wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+        raise ValueError(f"rows for {table} differ from its columns: {', '.join(wrong) or 'order'}")

@@ -1,0 +1,242 @@
+"""Freezing: the oldest segments become one batch of files that is inserted as it is, however often it takes.
+
+A batch is a directory: one Arrow file per insert, and a manifest that names the segments it came from and the inserts
+in order, each with the token that makes repeating it harmless. The ledger's entries are computed here, once; nothing
+of a frozen batch is ever computed again.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import polars as pl
+
+from clickhouse_schema import tables
+from otel_exporter import durable
+from otel_exporter.failpoints import reach
+from otel_exporter.segment import Segment, SegmentId
+from otel_exporter.spool import Spool
+
+OBSERVATIONS: Final = "observations"
+MANIFEST: Final = "manifest.json"
+FORMAT: Final = 1
+INSERTED: Final = ".inserted"  # suffix of a batch whose files are all in ClickHouse
+
+#: Highest block number per table: equal before and after a failed insert means that it wrote nothing.
+Marks = Mapping[str, int]
+
+
+class Poster(Protocol):
+    """Turns observations into rows of the ledger (and of whatever else is derived from them)."""
+
+    def entries(self, tenant: str, observations: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Table -> rows to insert. May read the store; called once per tenant of a batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much one batch and one file may hold. The first segment is always taken, whatever its size."""
+
+    batch_rows: int = 500_000
+    batch_bytes: int = 128 * 2**20  # in memory
+    file_rows: int = 900_000  # ClickHouse cuts blocks at 1,048,449
+    file_bytes: int = 150 * 2**20  # in memory
+    file_partitions: int = 50  # ClickHouse refuses more than 100 in one block
+
+
+@dataclass(frozen=True)
+class Insert:
+    """One file, one table, one block, one token."""
+
+    table: str
+    file: str
+    token: str
+    rows: int
+    marks: Marks | None  # before its first attempt; None: take them before attempting it
+
+    @property
+    def part(self) -> str:
+        """What distinguishes its token from others of the batch and table."""
+        return self.token.split("/", 2)[2]
+
+
+@dataclass(frozen=True)
+class FrozenBatch:
+    """A batch on disk. `save` is what makes a change to it true."""
+
+    directory: Path
+    segments: tuple[SegmentId, ...]
+    inserts: tuple[Insert, ...]
+    dead_rows: int = 0
+
+    @property
+    def id(self) -> str:
+        """Unique for ever: tokens begin with it."""
+        return self.directory.name
+
+    @property
+    def rows(self) -> int:
+        """Rows still to insert."""
+        return sum(insert.rows for insert in self.inserts)
+
+    def path(self, insert: Insert) -> Path:
+        """The file of an insert."""
+        return self.directory / insert.file
+
+    def replaced(self, old: Insert, *new: Insert, dead_rows: int = 0) -> FrozenBatch:
+        """This batch with other inserts in the place of ``old``."""
+        inserts = (item for insert in self.inserts for item in (new if insert is old else (insert,)))
+        return replace(self, inserts=tuple(inserts), dead_rows=self.dead_rows + dead_rows)
+
+    def save(self) -> None:
+        """Replace the manifest, durably. Raises OSError."""
+        durable.write_file(self.directory / MANIFEST, self.manifest())
+
+    def manifest(self) -> bytes:
+        """The manifest's text."""
+        inserts = [asdict(insert) for insert in self.inserts]
+        content = {"format": FORMAT, "segments": self.segments, "inserts": inserts, "dead_rows": self.dead_rows}
+        return json.dumps(content, indent=1).encode()
+
+
+def load(directory: Path) -> FrozenBatch:
+    """A batch that an earlier process froze."""
+    content: dict[str, Any] = json.loads((directory / MANIFEST).read_bytes())
+    if content["format"] != FORMAT:
+        raise ValueError(f"batch {directory.name}: format {content['format']} is not known to this version")
+    inserts = tuple(Insert(**insert) for insert in content["inserts"])
+    return FrozenBatch(directory, tuple(content["segments"]), inserts, content["dead_rows"])
+
+
+class Freezer:
+    """Makes batches out of the oldest segments of a spool."""
+
+    def __init__(self, spool: Spool, directory: Path, poster: Poster, marks: Callable[[], Marks], bounds: Bounds) -> None:
+        self._spool = spool
+        self._directory = directory
+        self._poster = poster
+        self._marks = marks
+        self._bounds = bounds
+
+    def freeze(self) -> FrozenBatch | None:
+        """Freeze the oldest segments; None when there are none.
+
+        Raises:
+            StoreUnavailable: the poster could not read the ledger; nothing was frozen.
+            OSError: the disk refuses; nothing was frozen.
+            ValueError: rows do not fit their table; a fault of ours, never of the data.
+        """
+        segments, rows = self._gather()
+        if not segments:
+            return None
+        frames = self._posted(rows)
+        path = self._directory / f"{time.time_ns():020d}-{secrets.token_hex(4)}"
+        with durable.new_directory(path) as hidden:
+            inserts = tuple(self._write(hidden, path.name, frames))
+            batch = FrozenBatch(path, tuple(segment.id for segment in segments), inserts)
+            with durable.synced_file(hidden / MANIFEST) as file:
+                file.write(batch.manifest())
+        reach("after-freeze")
+        return batch
+
+    def _gather(self) -> tuple[list[Segment], list[tuple[str, dict[str, pl.DataFrame]]]]:
+        """The oldest segments up to the bounds, and their tables by tenant; segments of one shape only."""
+        taken, contents = [], []
+        budget = _Budget(self._bounds)
+        for segment in self._spool.segments():
+            if not budget.takes(segment):
+                break
+            content = self._spool.read(segment)
+            if content is not None:
+                taken.append(segment)
+                contents.append((segment.tenant, content))
+        return taken, contents
+
+    def _posted(self, rows: list[tuple[str, dict[str, pl.DataFrame]]]) -> dict[str, pl.DataFrame]:
+        """Rows by table: what landed, then what the poster makes of each tenant's observations."""
+        landed: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
+        observed: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
+        for tenant, content in rows:
+            for table, frame in content.items():
+                if table == OBSERVATIONS:
+                    observed[tenant].append(frame)
+                else:
+                    landed[table].append(frame)
+        joined = {table: pl.concat(frames) for table, frames in sorted(landed.items())}
+        for table, frame in joined.items():
+            _fits(table, frame)
+        posted: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
+        for tenant, frames in observed.items():
+            for table, frame in self._poster.entries(tenant, pl.concat(frames)).items():
+                tables.check(table, frame)
+                posted[table].append(frame)
+        return joined | {table: pl.concat([*landed[table], *frames]) for table, frames in posted.items()}
+
+    def _write(self, directory: Path, batch: str, frames: Mapping[str, pl.DataFrame]) -> Iterator[Insert]:
+        marks = self._marks()
+        for table, frame in frames.items():
+            for part, block in enumerate(blocks(table, frame, self._bounds)):
+                file = f"{table}-{part}.arrow"
+                write_rows(directory / file, block)
+                # Only the first file of a table can rely on marks taken now: the others are written after it.
+                yield Insert(table, file, f"{batch}/{table}/{part}", block.height, marks if part == 0 else None)
+
+
+class _Budget:
+    """Decides how far one batch reaches."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._rows = 0
+        self._bytes = 0
+        self._shapes: dict[str, int] = {}
+
+    def takes(self, segment: Segment) -> bool:
+        """Whether the batch reaches this segment; if so it is counted."""
+        self._rows += segment.rows
+        self._bytes += segment.memory
+        first = not self._shapes
+        alike = all(self._shapes.setdefault(name, body.shape) == body.shape for name, body in segment.tables.items())
+        return first or (alike and self._rows <= self._bounds.batch_rows and self._bytes <= self._bounds.batch_bytes)
+
+
+def blocks(table: str, frame: pl.DataFrame, bounds: Bounds) -> Iterator[pl.DataFrame]:
+    """The frame cut so that each piece is one insert block: few partitions, bounded rows and bytes.
+
+    Rows of a partition stay together and in order.
+    """
+    ordered, groups = _by_partition(table, frame, bounds.file_partitions)
+    rows = max(1, min(bounds.file_rows, bounds.file_bytes * frame.height // max(1, int(frame.estimated_size()))))
+    for group in ordered.partition_by(groups, maintain_order=True) if groups.n_unique() > 1 else [ordered]:
+        yield from group.iter_slices(rows)
+
+
+def sorted_by_partition(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows in order of their partition, so that halves span fewer of them."""
+    return frame.sort(_partition(table), maintain_order=True)
+
+
+def _partition(table: str) -> pl.Expr:
+    column, length = tables.PARTITIONED_BY[table]
+    return pl.col(column).dt.truncate(length)
+
+
+def write_rows(path: Path, rows: pl.DataFrame) -> None:
+    """Write one file of a batch; its name becomes durable with the directory. Raises OSError."""
+    with durable.synced_file(path) as file:
+        rows.write_ipc(file, compression="lz4")
+
+
+def _fits(table: str, rows: pl.DataFrame) -> None:
+    """A segment of an older version may lack columns (ClickHouse fills them in); it never has others."""
+    unknown = sorted(set(rows.columns) - set(tables.COLUMNS.get(table, ())))
+    if unknown:
+        raise ValueError(f"{table} has no columns {', '.join(unknown)}")
