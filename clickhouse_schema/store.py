@@ -27,6 +27,8 @@ from clickhouse_schema.tables import COLUMNS, DATABASE
 
 #: Idle handles kept for the next call; opening one costs about 10 ms (it asks for the settings).
 IDLE_HANDLES: Final = 8
+#: Moments without a time zone are UTC wherever this runs.
+SESSION: Final = {"session_timezone": "UTC"}
 #: One file is one block is one part: nothing may split it, nothing may collect it with others.
 ONE_BLOCK: Final = {
     "async_insert": "0",
@@ -70,7 +72,9 @@ class Store:
         options = {"max_server_memory_usage": bound, "mark_cache_size": min(bound // 8, 1 << 28)}
 
         def connect() -> Any:
-            return clickhouse_connect.get_client(interface="chdb", path=path, chdb_options=options)
+            return clickhouse_connect.get_client(
+                interface="chdb", path=path, chdb_options=options, settings=SESSION
+            )
 
         try:
             return cls(connect, embedded=True, release=lock.release)
@@ -95,7 +99,7 @@ class Store:
             "username": unquote(parts.username or "default"),
             "password": unquote(parts.password or ""),
             "autogenerate_session_id": False,
-            "settings": {"wait_end_of_query": 1},
+            "settings": SESSION | {"wait_end_of_query": "1"},
         }
         return cls(lambda: clickhouse_connect.get_client(**arguments), embedded=False)
 

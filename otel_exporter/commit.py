@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 Tables = dict[str, pl.DataFrame]
 Key = tuple[str, bytes]
 Outcomes = dict[Key, Exception | None]
-#: What the checklist and `ingest` are told about a committed group.
+#: Who is told about a committed group: tenant, tables.
 Observer = Callable[[str, Tables], None]
 
 

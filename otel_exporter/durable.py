@@ -86,6 +86,14 @@ def rename(path: Path, target: Path) -> None:
         sync_directory(path.parent)
 
 
+def remove_directory(path: Path) -> None:
+    """Remove a directory so that a crash on the way leaves it whole or to `sweep`. Harmless when it is gone."""
+    if path.exists():
+        hidden = path.with_name(TEMPORARY + path.name)
+        path.rename(hidden)
+        _discard(hidden)
+
+
 def sweep(directory: Path) -> int:
     """Remove what a crash left under temporary names; returns how many there were."""
     left = [path for path in directory.iterdir() if path.name.startswith(TEMPORARY)]
@@ -99,7 +107,7 @@ def _publish(hidden: Path, path: Path) -> None:
     try:
         sync_directory(path.parent)
     except OSError:
-        _discard(path)
+        path.rename(hidden)
         raise
 
 

@@ -62,11 +62,6 @@ class Insert:
     rows: int
     marks: Marks | None  # before its first attempt; None: take them before attempting it
 
-    @property
-    def part(self) -> str:
-        """What distinguishes its token from others of the batch and table."""
-        return self.token.split("/", 2)[2]
-
 
 @dataclass(frozen=True)
 class FrozenBatch:
@@ -119,7 +114,9 @@ def load(directory: Path) -> FrozenBatch:
 class Freezer:
     """Makes batches out of the oldest segments of a spool."""
 
-    def __init__(self, spool: Spool, directory: Path, poster: Poster, marks: Callable[[], Marks], bounds: Bounds) -> None:
+    def __init__(
+        self, spool: Spool, directory: Path, poster: Poster, marks: Callable[[], Marks], bounds: Bounds
+    ) -> None:
         self._spool = spool
         self._directory = directory
         self._poster = poster
@@ -134,10 +131,10 @@ class Freezer:
             OSError: the disk refuses; nothing was frozen.
             ValueError: rows do not fit their table; a fault of ours, never of the data.
         """
-        segments, rows = self._gather()
+        segments, contents = self._gather()
         if not segments:
             return None
-        frames = self._posted(rows)
+        frames = self._frames(segments, contents)
         path = self._directory / f"{time.time_ns():020d}-{secrets.token_hex(4)}"
         with durable.new_directory(path) as hidden:
             inserts = tuple(self._write(hidden, path.name, frames))
@@ -147,8 +144,8 @@ class Freezer:
         reach("after-freeze")
         return batch
 
-    def _gather(self) -> tuple[list[Segment], list[tuple[str, dict[str, pl.DataFrame]]]]:
-        """The oldest segments up to the bounds, and their tables by tenant; segments of one shape only."""
+    def _gather(self) -> tuple[list[Segment], list[dict[str, pl.DataFrame]]]:
+        """The oldest segments up to the bounds, and their tables; segments of one shape only."""
         taken, contents = [], []
         budget = _Budget(self._bounds)
         for segment in self._spool.segments():
@@ -157,28 +154,21 @@ class Freezer:
             content = self._spool.read(segment)
             if content is not None:
                 taken.append(segment)
-                contents.append((segment.tenant, content))
+                contents.append(content)
         return taken, contents
 
-    def _posted(self, rows: list[tuple[str, dict[str, pl.DataFrame]]]) -> dict[str, pl.DataFrame]:
-        """Rows by table: what landed, then what the poster makes of each tenant's observations."""
-        landed: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
+    def _frames(self, segments: list[Segment], contents: list[dict[str, pl.DataFrame]]) -> dict[str, pl.DataFrame]:
+        """Rows by table: what landed, and what the poster makes of each tenant's observations."""
+        parts: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
         observed: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
-        for tenant, content in rows:
-            for table, frame in content.items():
-                if table == OBSERVATIONS:
-                    observed[tenant].append(frame)
-                else:
-                    landed[table].append(frame)
-        joined = {table: pl.concat(frames) for table, frames in sorted(landed.items())}
-        for table, frame in joined.items():
-            _fits(table, frame)
-        posted: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
-        for tenant, frames in observed.items():
-            for table, frame in self._poster.entries(tenant, pl.concat(frames)).items():
-                tables.check(table, frame)
-                posted[table].append(frame)
-        return joined | {table: pl.concat([*landed[table], *frames]) for table, frames in posted.items()}
+        for segment, content in zip(segments, contents, strict=True):
+            for table, rows in content.items():
+                (observed[segment.tenant] if table == OBSERVATIONS else parts[table]).append(rows)
+        for tenant, observations in observed.items():
+            for table, rows in self._poster.entries(tenant, pl.concat(observations)).items():
+                tables.check(table, rows)
+                parts[table].append(rows)
+        return {table: _joined(table, rows) for table, rows in parts.items()}
 
     def _write(self, directory: Path, batch: str, frames: Mapping[str, pl.DataFrame]) -> Iterator[Insert]:
         marks = self._marks()
@@ -213,15 +203,37 @@ def blocks(table: str, frame: pl.DataFrame, bounds: Bounds) -> Iterator[pl.DataF
 
     Rows of a partition stay together and in order.
     """
-    ordered, groups = _by_partition(table, frame, bounds.file_partitions)
     rows = max(1, min(bounds.file_rows, bounds.file_bytes * frame.height // max(1, int(frame.estimated_size()))))
-    for group in ordered.partition_by(groups, maintain_order=True) if groups.n_unique() > 1 else [ordered]:
+    for group in _groups(frame, frame.select(_partition(table)).to_series(), bounds.file_partitions):
         yield from group.iter_slices(rows)
 
 
-def sorted_by_partition(table: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """Rows in order of their partition, so that halves span fewer of them."""
-    return frame.sort(_partition(table), maintain_order=True)
+def _groups(frame: pl.DataFrame, partition: pl.Series, most: int) -> list[pl.DataFrame]:
+    """The frame by groups of at most ``most`` neighbouring partitions."""
+    if partition.n_unique() <= most:
+        return [frame]
+    group = ((partition.rank("dense") - 1) // most).alias("group")
+    return [frame.filter(group == number) for number in group.unique().sort()]
+
+
+def halve(batch: FrozenBatch, insert: Insert) -> FrozenBatch:
+    """Freeze an insert again as two, under derived tokens; only right when it has written nothing.
+
+    Rows are ordered by partition, so that halves span fewer of them. Raises OSError; then nothing has changed.
+    """
+    rows = pl.read_ipc(batch.path(insert)).sort(_partition(insert.table), maintain_order=True)
+    middle = rows.height // 2
+    halves = [_derived(batch, insert, "0", rows[:middle]), _derived(batch, insert, "1", rows[middle:])]
+    durable.sync_directory(batch.directory)
+    refrozen = batch.replaced(insert, *halves)
+    refrozen.save()
+    return refrozen
+
+
+def _derived(batch: FrozenBatch, insert: Insert, suffix: str, rows: pl.DataFrame) -> Insert:
+    file = f"{insert.file.removesuffix('.arrow')}.{suffix}.arrow"
+    write_rows(batch.directory / file, rows)
+    return Insert(insert.table, file, f"{insert.token}/{suffix}", rows.height, marks=None)
 
 
 def _partition(table: str) -> pl.Expr:
@@ -235,8 +247,10 @@ def write_rows(path: Path, rows: pl.DataFrame) -> None:
         rows.write_ipc(file, compression="lz4")
 
 
-def _fits(table: str, rows: pl.DataFrame) -> None:
-    """A segment of an older version may lack columns (ClickHouse fills them in); it never has others."""
+def _joined(table: str, parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """Rows of one table. Those of an older version may lack columns (ClickHouse fills them in), never have others."""
+    rows = pl.concat(parts)
     unknown = sorted(set(rows.columns) - set(tables.COLUMNS.get(table, ())))
     if unknown:
         raise ValueError(f"{table} has no columns {', '.join(unknown)}")
+    return rows

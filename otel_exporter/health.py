@@ -32,9 +32,7 @@ class Readiness(Protocol):
 class Door:
     """One HTTP server. `open` returns the address it listens on."""
 
-    def __init__(
-        self, settings: HealthSettings, ready: Readiness, ask: Ask, token: str, explain: Explain
-    ) -> None:
+    def __init__(self, settings: HealthSettings, ready: Readiness, ask: Ask, token: str, explain: Explain) -> None:
         self._settings = settings
         self._ready = ready
         self._questions = _Questions(ask, token, explain)

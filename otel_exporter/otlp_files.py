@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
@@ -170,4 +169,4 @@ def _protobuf(signal: Signal, text: bytes, where: str) -> bytes:
 
 def size(paths: Sequence[Path]) -> int:
     """Bytes of all files together, for a progress bar."""
-    return sum(os.stat(path).st_size for path in paths)
+    return sum(path.stat().st_size for path in paths)

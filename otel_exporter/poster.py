@@ -23,9 +23,16 @@ SKEW: Final = timedelta(hours=1)
 class LedgerPoster:
     """Turns observations into ledger entries; the only reader of the ledger on the way in."""
 
-    def __init__(self, store: Store, price: Price, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        store: Store,
+        price: Price,
+        posted: Callable[[pl.DataFrame], None] = lambda _entries: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._store = store
         self._price = price
+        self._posted = posted
         self._now = now
 
     def entries(self, tenant: str, observations: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -39,6 +46,7 @@ class LedgerPoster:
         with stage("post"):
             entries = post(observations, current, self._price, self._now())
         _count(entries)
+        self._posted(entries)
         return {"genai_ledger": entries} if entries.height else {}
 
 

@@ -57,7 +57,7 @@ def as_json(table: Table, out: TextIO) -> None:
         record = dict(zip(names, row, strict=True))
         out.write(separator + json.dumps(record, ensure_ascii=False, default=plain))
         separator = ",\n"
-    out.write("\n]\n")
+    out.write("\n]\n" if table.rows else "]\n")
 
 
 def as_csv(table: Table, out: TextIO) -> None:
@@ -105,13 +105,13 @@ def _cell(value: Any, null: str) -> str:
 
 def _unique(columns: Sequence[str]) -> list[str]:
     """Column names, a repeated one with its position: an object cannot hold a name twice."""
-    return [
-        name if columns.index(name) == index else f"{name}_{index + 1}" for index, name in enumerate(columns)
-    ]
+    return [name if columns.index(name) == index else f"{name}_{index + 1}" for index, name in enumerate(columns)]
 
 
 def _width(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
-    widths = [max(len(name), *(len(row[index]) for row in cells)) for index, name in enumerate(columns)] if cells else []
+    widths = (
+        [max(len(name), *(len(row[index]) for row in cells)) for index, name in enumerate(columns)] if cells else []
+    )
     return sum(widths) + 3 * len(columns)
 
 
@@ -120,7 +120,7 @@ def _grid(table: Table, cells: Sequence[Sequence[str]]) -> Any:
     from rich.table import Table as Grid
     from rich.text import Text
 
-    grid = Grid(box=box.SIMPLE_HEAD, title=table.title or None, title_justify="left", pad_edge=False)
+    grid = Grid(box=box.SIMPLE_HEAD, title=table.title or None, title_justify="left", pad_edge=False, show_edge=False)
     for index, name in enumerate(table.columns):
         grid.add_column(Text(safe(name)), justify="right" if _is_numeric(table, index) else "left", overflow="fold")
     for row in cells:

@@ -116,9 +116,12 @@ def shape(frame: pl.DataFrame) -> int:
 
 
 def _checksum(file: BinaryIO, start: int, end: int) -> int:
-    with mmap.mmap(file.fileno(), end, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
-        with view[start:end] as part:
-            return zlib.crc32(part)
+    with (
+        mmap.mmap(file.fileno(), end, access=mmap.ACCESS_READ) as mapped,
+        memoryview(mapped) as view,
+        view[start:end] as part,
+    ):
+        return zlib.crc32(part)
 
 
 def load(path: Path, *, verify: bool) -> Segment:

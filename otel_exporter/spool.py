@@ -1,7 +1,7 @@
 """The spool: what is acknowledged and not yet in ClickHouse, on disk.
 
-``append`` returning is the acknowledgement. One process owns a spool (`DirectoryLock`); any thread may append, one thread
-(the writer) reads and removes.
+``append`` returning is the acknowledgement. One process owns a spool (`DirectoryLock`); any thread may append, one
+thread (the writer) reads and removes.
 """
 
 from __future__ import annotations

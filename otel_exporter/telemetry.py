@@ -28,6 +28,14 @@ class Declared:
     action: str
 
 
+def _collector(declared: Declared) -> Counter | Gauge | Histogram:
+    if declared.kind == "counter":
+        return Counter(declared.name, declared.meaning, declared.labels, registry=REGISTRY)
+    if declared.kind == "gauge":
+        return Gauge(declared.name, declared.meaning, declared.labels, registry=REGISTRY)
+    return Histogram(declared.name, declared.meaning, declared.labels, registry=REGISTRY, buckets=SECONDS)
+
+
 class Metric(Enum):
     """Every metric of the service."""
 
@@ -174,14 +182,6 @@ class Metric(Enum):
         """Record how long a block takes, in a histogram of seconds."""
         assert isinstance(self._collector, Histogram)
         return self._collector.time()
-
-
-def _collector(declared: Declared) -> Counter | Gauge | Histogram:
-    if declared.kind == "counter":
-        return Counter(declared.name, declared.meaning, declared.labels, registry=REGISTRY)
-    if declared.kind == "gauge":
-        return Gauge(declared.name, declared.meaning, declared.labels, registry=REGISTRY)
-    return Histogram(declared.name, declared.meaning, declared.labels, registry=REGISTRY, buckets=SECONDS)
 
 
 def exposition() -> bytes:

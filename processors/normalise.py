@@ -8,19 +8,10 @@ from typing import ClassVar, Final
 import polars as pl
 
 from processors.batch import Batch, Signal, moment
-from processors.contract import (
-    ENVELOPE,
-    MOMENT,
-    MONEY,
-    OBSERVATION_SCHEMA,
-    SAID,
-    TEXTS,
-    Group,
-    Role,
-)
+from processors.contract import ENVELOPE, MOMENT, MONEY, OBSERVATION_SCHEMA, SAID, TEXTS, Group, Role
 from processors.dialects import DIALECTS
 from processors.dialects.dialect import EXTRAS, Dialect
-from processors.dialects.names import operation_name, provider_name
+from processors.dialects.names import error_class, error_status, operation_name, provider_name, provider_of_model
 from processors.dialects.sheet import Sheet
 from processors.dialects.words import attr, first
 from processors.tokens import settle_tokens
@@ -43,10 +34,10 @@ COMMON: Final[Mapping[str, pl.Expr]] = {
     "response_model": attr("gen_ai.response.model"),
     "requested_model": attr("gen_ai.request.model"),
 }
-#: What the gateway says of its caller counts only when the caller itself says nothing.
-GATEWAY_AS_CALLER_RANK: Final = 90
+#: What a gateway says of its caller counts only when the caller itself says nothing; likewise borrowed times.
+LAST_RANK: Final = 90
 _FIELDS: Final = {"@trace_id", "@span_id", "@parent_span_id", "@start", "@end", "@status", "@event_name", "@name"}
-_TEXT_EXTRAS: Final = {"role", "request_span", "call_id"}
+_FLAGS: Final = ("caller_is_gateway", "timing_is_borrowed")
 
 
 class Normalise:
@@ -70,12 +61,15 @@ class Normalise:
         dialects = self._dialects[batch.signal]
         if not dialects or batch.records.is_empty():
             return batch
-        sheet = self._sheets[batch.signal](batch)
-        if sheet.is_empty():
+        sheet = self._sheets[batch.signal](batch).with_columns(pl.coalesce(_recognised(dialects)).alias("@dialect"))
+        spoken = [
+            _observe(rows, dialect, batch)
+            for dialect in dialects
+            if (rows := sheet.filter(pl.col("@dialect") == dialect.name)).height
+        ]
+        if not spoken:
             return batch.with_frames(observations=pl.DataFrame(schema=OBSERVATION_SCHEMA))
-        sheet = sheet.with_columns(pl.coalesce(_recognised(dialects)).alias("@dialect"))
-        spoken = [_observe(sheet, dialect, batch) for dialect in dialects]
-        observations = settle_tokens(pl.concat(spoken)).sort("@record", maintain_order=True)
+        observations = _honest_cost(settle_tokens(pl.concat(spoken))).sort("@record", maintain_order=True)
         return batch.with_frames(observations=observations.select(OBSERVATION_SCHEMA.names()))
 
 
@@ -88,25 +82,25 @@ def _recognised(dialects: Sequence[Dialect]) -> list[pl.Expr]:
     return [pl.when(dialect.recognise.fill_null(False)).then(pl.lit(dialect.name)) for dialect in dialects]
 
 
-def _observe(sheet: pl.DataFrame, dialect: Dialect, batch: Batch) -> pl.DataFrame:
+def _observe(rows: pl.DataFrame, dialect: Dialect, batch: Batch) -> pl.DataFrame:
     """The observations of one dialect, with `@record` and `@input_includes_cached` for the steps that follow."""
     said = {**COMMON, **dialect.said}
-    mine = sheet.filter(pl.col("@dialect") == dialect.name)
-    filled = mine.select(
+    included = said.pop("input_includes_cached", pl.lit(dialect.input_includes_cached))
+    filled = rows.with_columns(**dialect.derive).select(
         pl.col("record").alias("@record"),
-        pl.lit(dialect.input_includes_cached, pl.Boolean).alias("@input_includes_cached"),
+        included.cast(pl.Boolean).alias("@input_includes_cached"),
         pl.lit(batch.tenant).alias("tenant"),
         pl.lit(dialect.name).alias("source"),
         *(pl.col(f"@{name}").fill_null("").alias(name) for name in ("trace_id", "span_id", "parent_span_id")),
         *(_typed(said.get(column.name), column.polars).alias(column.name) for column in SAID),
-        *(_typed(said.get(name), _extra_type(name)).alias(f"~{name}" if name == "issues" else name) for name in EXTRAS),
+        *(_typed(said.get(name), _extra_type(name)).alias(name) for name in EXTRAS),
         *(pl.col(f"@{name}") for name in ("start", "end")),
     )
     return _ranked(_timed(_worded(filled), batch.signal), dialect)
 
 
 def _extra_type(name: str) -> pl.DataType | type[pl.DataType]:
-    return pl.Boolean if name == "caller_is_gateway" else ENVELOPE[name]
+    return pl.Boolean if name in _FLAGS else ENVELOPE[name]
 
 
 def _typed(expression: pl.Expr | None, dtype: pl.DataType | type[pl.DataType]) -> pl.Expr:
@@ -131,18 +125,28 @@ _PICODOLLAR: Final = pl.lit("0.000000000001").cast(pl.Decimal(38, 12))
 
 def _worded(observations: pl.DataFrame) -> pl.DataFrame:
     """Defaults and the semantic conventions' spelling."""
-    failed = pl.col("status") == "error"
+    failed = (pl.col("status") == "error").fill_null(False)
+    provider = pl.coalesce(
+        provider_name(pl.col("provider")), provider_of_model(pl.coalesce("model", "requested_model"))
+    )
+    cause = error_class(pl.col("error_type"))
     return observations.with_columns(
         status=pl.when(failed).then(pl.lit("error")).otherwise(pl.lit("ok")),
-        error_type=pl.when(failed).then("error_type"),
-        error_code=pl.when(failed & pl.col("error_code").str.contains(r"^\d{3}$")).then("error_code"),
-        provider=provider_name(pl.col("provider")),
+        error_type=pl.when(failed).then(cause),
+        error_code=pl.when(failed).then(error_status(pl.col("error_code"), cause)),
+        provider=provider,
         operation=operation_name(pl.col("operation")),
         role=pl.col("role").fill_null(Role.CALL.value),
         request_span=pl.col("request_span").fill_null(""),
         call_id=pl.col("call_id").fill_null(""),
-        issues=pl.col("~issues").fill_null(pl.lit([], TEXTS)),
+        issues=pl.col("issues").fill_null(pl.lit([], TEXTS)),
     )
+
+
+def _honest_cost(observations: pl.DataFrame) -> pl.DataFrame:
+    """A cost of zero for tokens nobody counted is no cost that was reported."""
+    made_up = pl.col("issues").list.contains("tokens_unknown") & (pl.col("cost_reported_usd") == 0)
+    return observations.with_columns(cost_reported_usd=pl.when(~made_up.fill_null(False)).then("cost_reported_usd"))
 
 
 def _timed(observations: pl.DataFrame, signal: Signal) -> pl.DataFrame:
@@ -152,8 +156,13 @@ def _timed(observations: pl.DataFrame, signal: Signal) -> pl.DataFrame:
         lasted = (pl.col("duration_ms").fill_null(0.0) * 1e6).cast(pl.Int64).cast(pl.Duration("ns"))
         start = (end - lasted).cast(MOMENT)
         identity = pl.concat_str(
-            pl.lit("log"), "trace_id", "span_id", pl.col("@end").cast(pl.String), "call_id",
-            pl.col("response_id").fill_null(""), separator="/",
+            pl.lit("log"),
+            "trace_id",
+            "span_id",
+            pl.col("@end").cast(pl.String),
+            "call_id",
+            pl.col("response_id").fill_null(""),
+            separator="/",
         )
         duration = pl.col("duration_ms")
     else:
@@ -166,9 +175,7 @@ def _timed(observations: pl.DataFrame, signal: Signal) -> pl.DataFrame:
 
 def _ranked(observations: pl.DataFrame, dialect: Dialect) -> pl.DataFrame:
     ranks = {f"rank_{group}": pl.lit(dialect.ranks.get(group, dialect.rank), pl.UInt8) for group in Group}
-    ranks["rank_caller"] = (
-        pl.when(pl.col("caller_is_gateway").fill_null(False))
-        .then(pl.lit(GATEWAY_AS_CALLER_RANK, pl.UInt8))
-        .otherwise(ranks["rank_caller"])
-    )
+    for flag, rank in (("caller_is_gateway", "rank_caller"), ("timing_is_borrowed", "rank_timing")):
+        last = pl.col(flag).fill_null(False)
+        ranks[rank] = pl.when(last).then(pl.lit(LAST_RANK, pl.UInt8)).otherwise(ranks[rank])
     return observations.with_columns(**ranks, keys=pl.lit([], TEXTS))

@@ -48,9 +48,9 @@ def _includes() -> pl.Expr:
     """Does input include cached tokens? Proof first, then the dialect's word, then the total, then the usual: yes."""
     told = pl.col("@input_includes_cached")
     by_total = (
-        pl.when(_TOTAL == _INPUT + _OUTPUT.fill_null(0))
+        pl.when(_TOTAL.eq(_INPUT + _OUTPUT.fill_null(0)))
         .then(True)
-        .when(_TOTAL == _INPUT + _CACHED + _OUTPUT.fill_null(0))
+        .when(_TOTAL.eq(_INPUT + _CACHED + _OUTPUT.fill_null(0)))
         .then(False)
     )
     return (
@@ -68,13 +68,13 @@ def _reasoning_apart() -> pl.Expr:
     """Reasoning reported beside output (Gemini): more than it, or the total says so."""
     reasoning = pl.col("reasoning_tokens")
     return (reasoning > _OUTPUT).fill_null(False) | (
-        (reasoning > 0) & (_TOTAL == _INPUT + _OUTPUT + reasoning) & (_TOTAL != _INPUT + _OUTPUT)
+        (reasoning > 0) & _TOTAL.eq(_INPUT + _OUTPUT + reasoning) & _TOTAL.ne(_INPUT + _OUTPUT)
     ).fill_null(False)
 
 
 def _total_disagrees() -> pl.Expr:
     expected = _INPUT + _OUTPUT.fill_null(0)
-    return (_TOTAL != expected).fill_null(False)
+    return _TOTAL.ne(expected).fill_null(False)
 
 
 def _issue(name: str, condition: pl.Expr) -> pl.Expr:

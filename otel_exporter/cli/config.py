@@ -21,7 +21,10 @@ app = typer.Typer(name="config", help="Check and show the configuration.", no_ar
 def check(
     file: Annotated[Path | None, typer.Argument(help="Configuration file.", envvar="TOKENTIDE_CONFIG")] = None,
 ) -> None:
-    """Check FILE together with the TOKENTIDE_* variables; prints every fault and exits with 2 when there is one."""
+    """Check FILE and the TOKENTIDE_* variables.
+
+    Prints every fault with its path and reason, and exits with 2 when there is one.
+    """
     from otel_exporter.config import load
 
     load(file, os.environ)
@@ -35,7 +38,10 @@ def show(
     clickhouse_url: ClickhouseUrl = None,
     form: OutputFormat = Format.TABLE,
 ) -> None:
-    """Show every setting, its value and who said it. Secrets are shown as ***."""
+    """Show every setting and who said it.
+
+    Secrets are shown as ***.
+    """
     from otel_exporter.config.show import effective
 
     rows = effective(configured(config, data_dir, clickhouse_url))

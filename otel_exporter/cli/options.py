@@ -28,18 +28,20 @@ OutputFormat = Annotated[Format, typer.Option("--format", help="How to print.")]
 
 
 def configured(
-    config: Path | None, data_dir: Path | None = None, clickhouse_url: str | None = None, **flags: tuple[str, Any]
+    config: Path | None,
+    data_dir: Path | None = None,
+    clickhouse_url: str | None = None,
+    *flags: tuple[str, str, Any],
 ) -> Configuration:
-    """The configuration a command works with. ``flags``: option name (``grpc_port``) to dotted path and value.
+    """The configuration a command works with. ``flags``: option, dotted path, value (None: not given).
 
     Raises:
         ConfigFaults: with every fault of file, environment and flags.
     """
     from otel_exporter.config import Flag, load
 
-    said = {"data_dir": ("store.data_dir", data_dir), "clickhouse_url": ("store.clickhouse_url", clickhouse_url)}
-    every = [Flag(f"--{name.replace('_', '-')}", path, value) for name, (path, value) in (said | flags).items()]
-    return load(config, os.environ, every)
+    shared = (("--data-dir", "store.data_dir", data_dir), ("--clickhouse-url", "store.clickhouse_url", clickhouse_url))
+    return load(config, os.environ, [Flag(*flag) for flag in (*shared, *flags)])
 
 
 def settings_for(config: Path | None, data_dir: Path | None, clickhouse_url: str | None) -> Settings:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Final
 
 FAILED: Final = 1
 MISUSED: Final = 2
+#: Our failures whose text is a sentence. One that was raised has its module loaded: none is imported for this.
+_OURS: Final = (
+    ("otel_exporter.failures", "Refused"),
+    ("otel_exporter.failures", "RetryLater"),
+    ("otel_exporter.runfile", "AlreadyServing"),
+    ("otel_exporter.writer", "WriterStopped"),
+    ("clickhouse_schema.runner", "MigrationRefused"),
+)
 
 
 def explain(error: Exception) -> tuple[str, int]:
@@ -19,7 +28,7 @@ def _usage(error: Exception) -> tuple[str, int] | None:
 
     if not isinstance(error, TyperException):
         return None
-    message = error.format_message()
+    message = error.format_message().replace("Value error, ", "")
     if "\n" in message:  # a group called without a command: its help
         return message, MISUSED
     context = getattr(error, "ctx", None)
@@ -36,10 +45,11 @@ def _configuration(error: Exception) -> tuple[str, int] | None:
 
 
 def _failure(error: Exception) -> tuple[str, int] | None:
-    from otel_exporter.failures import Refused, RetryLater
-    from otel_exporter.runfile import AlreadyServing
-
-    return (str(error), FAILED) if isinstance(error, (Refused, RetryLater, AlreadyServing)) else None
+    for module, name in _OURS:
+        known = getattr(sys.modules.get(module), name, None)
+        if known is not None and isinstance(error, known):
+            return str(error), FAILED
+    return None
 
 
 def _store(error: Exception) -> tuple[str, int] | None:

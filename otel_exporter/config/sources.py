@@ -17,7 +17,7 @@ from otel_exporter.config.fields import is_file, is_section, item_of, kind_at
 FILE, ENVIRONMENT, FLAG = 1, 2, 3
 PREFIX: Final = "TOKENTIDE_"
 #: Variables under our prefix that are not configuration.
-NOT_SETTINGS: Final = frozenset({"TOKENTIDE_CONFIG", "TOKENTIDE_TRACEBACK", "TOKENTIDE_FAILPOINTS"})
+NOT_SETTINGS: Final = frozenset({"TOKENTIDE_CONFIG", "TOKENTIDE_TRACEBACK", "TOKENTIDE_FAILPOINT"})
 _DEEPEST: Final = 40
 
 

@@ -68,8 +68,8 @@ class StoreSettings(Section):
         default=None, description="Password for `clickhouse_url`, when the address does not carry one."
     )
     clickhouse_password_file: Path | None = Field(default=None, description="File holding `clickhouse_password`.")
-    max_memory: Size = Field(
-        default=2 * GIB, description="Memory the embedded database may use. A query that needs more fails alone."
+    max_memory: Size | None = Field(
+        default=None, description="Memory the embedded database may use. Unset: half of this machine's."
     )
 
     @property

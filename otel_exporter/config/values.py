@@ -95,7 +95,7 @@ def _is_web_address(url: str) -> bool:
         _ = parts.port  # an unreadable port raises here, with a text that may quote a password
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.path.strip("/") or parts.query)
 
 
 class SizeMark:

@@ -28,6 +28,7 @@ import json
 import math
 from base64 import b64encode
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final
 
 import polars as pl
@@ -114,39 +115,50 @@ def double_text(number: float) -> str:
 
 def columns(serialized: pl.Series) -> pl.DataFrame:
     """The columns ``type`` and ``value`` of a binary column of serialized AnyValues, no bytes meaning no value."""
-    frame = pl.DataFrame({"raw": serialized}).with_columns(easy=_is_string(_RAW, digits=1))
-    strings = frame.select(
-        type=pl.when("easy").then(_STRING),
-        value=pl.when("easy").then(_RAW.bin.slice(2)).cast(pl.String),
-    )
-    rest = frame.filter(~pl.col("easy")).select("raw")
-    if rest.is_empty():
+    frame = pl.DataFrame({"raw": serialized}).with_columns(_is_string(1).alias("easy"))
+    easy = frame.get_column("easy")
+    strings = frame.select(_easy())
+    if easy.all():
         return strings
-    texts = _rest(rest)
-    place = frame.select(((~pl.col("easy")).cum_sum().cast(pl.Int64) - 1).clip(0)).to_series()
-    return strings.select(pl.coalesce(name, texts.get_column(name).gather(place)) for name in ("type", "value"))
+    rest = _rest(frame.filter(~easy).select("raw"))
+    place = (~easy).cum_sum().cast(pl.Int64)
+    return pl.DataFrame([strings[name].zip_with(easy, rest[name].gather((place - 1).clip(0))) for name in ("type", "value")])
+
+
+@cache
+def _easy() -> list[pl.Expr]:
+    strings = pl.when("easy").then(_RAW.bin.slice(2)).cast(pl.String)
+    return [pl.when("easy").then(_STRING).alias("type"), strings.alias("value")]
 
 
 def _rest(frame: pl.DataFrame) -> pl.DataFrame:
     """Longer strings and most doubles as columns, every other value once per distinct spelling."""
-    quick = frame.with_columns(
-        string=pl.when(_is_string(_RAW, digits=2)).then(_RAW.bin.slice(3)).when(_is_string(_RAW, digits=3)).then(_RAW.bin.slice(4)).cast(pl.String),
-        double=_plain_double_text(),
-    )
+    quick = frame.with_columns(_quick())
     slow = quick.filter(pl.all_horizontal(pl.col("string", "double").is_null())).get_column("raw").unique()
-    read = quick.join(_each(slow), on="raw", how="left", maintain_order="left")
-    of_quick = pl.when(pl.col("string").is_not_null()).then(_STRING).when(pl.col("double").is_not_null()).then(_DOUBLE)
-    return read.select(type=pl.coalesce(of_quick, "type"), value=pl.coalesce("string", "double", "text"))
+    return quick.join(_each(slow), on="raw", how="left", maintain_order="left").select(_either())
 
 
-def _is_string(raw: pl.Expr, digits: int) -> pl.Expr:
+@cache
+def _quick() -> list[pl.Expr]:
+    strings = pl.when(_is_string(2)).then(_RAW.bin.slice(3)).when(_is_string(3)).then(_RAW.bin.slice(4)).cast(pl.String)
+    return [strings.alias("string"), _plain_double_text().alias("double")]
+
+
+@cache
+def _either() -> list[pl.Expr]:
+    kind = pl.when(pl.col("string").is_not_null()).then(_STRING).when(pl.col("double").is_not_null()).then(_DOUBLE)
+    return [pl.coalesce(kind, "type").alias("type"), pl.coalesce("string", "double", "text").alias("value")]
+
+
+@cache
+def _is_string(digits: int) -> pl.Expr:
     """Whether these bytes are a string and nothing else: tag, length in ``digits`` bytes, text."""
-    length, whole = pl.lit(0, pl.UInt32), raw.bin.get(0, null_on_oob=True) == _STRING_TAG
+    length, whole = pl.lit(0, pl.UInt32), _RAW.bin.get(0, null_on_oob=True) == _STRING_TAG
     for digit in range(digits):
-        byte = raw.bin.get(1 + digit, null_on_oob=True).cast(pl.UInt32)
+        byte = _RAW.bin.get(1 + digit, null_on_oob=True).cast(pl.UInt32)
         length += (byte & 127) * 128**digit
         whole &= byte >= 128 if digit < digits - 1 else byte < 128
-    return (whole & (raw.bin.size() == length + 1 + digits)).fill_null(False)
+    return (whole & (_RAW.bin.size() == length + 1 + digits)).fill_null(False)
 
 
 def _plain_double_text() -> pl.Expr:

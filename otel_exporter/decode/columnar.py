@@ -1,116 +1,137 @@
-"""Traces and logs read by ClickHouse's own protobuf reader: bytes to Arrow outside the GIL, then Polars unfolds them.
+"""Traces and logs read by ClickHouse's own protobuf reader: bytes to Arrow outside the GIL, unfolded without copying.
 
-ClickHouse gives one row with one column, ``resources``: lists of structs of lists, named by `otlp.proto`. Each level
-becomes a frame by unfolding the list that its parents hold.
+ClickHouse gives one row with one column, ``resources``: a list of structs of lists, named by `otlp.proto`. Arrow keeps
+the members of all lists of a column in one flat array, so each level of OTLP is there already; it only has to be told
+to whom each member belongs.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Final, Protocol
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from otel_exporter.decode import anyvalue
-from processors.batch import (
-    ATTRIBUTES,
-    EVENTS,
-    LEVEL,
-    LINKS,
-    RECORDS,
-    RESOURCES,
-    SCOPES,
-    Batch,
-    Signal,
-    empty,
-)
+from processors.batch import ATTRIBUTES, EVENTS, LEVEL, LINKS, LOGS, RESOURCES, SCOPES, SPANS, Batch, Signal, empty
 
 _VIEW: Final = Path(__file__).parent.parent / "otlp" / "otlp.proto"
 _MESSAGE: Final = {Signal.TRACES: "Traces", Signal.LOGS: "Logs"}
-_SETTINGS: Final = {
-    "output_format_arrow_string_as_string": 0,  # ids are not text
-    "output_format_arrow_compression_method": "none",
-    "max_threads": 1,  # the request is one row
-    "max_block_size": 1,
-}
+_SETTINGS: Final = (
+    "output_format_arrow_string_as_string = 0"  # ids are not text
+    ", output_format_arrow_compression_method = 'none'"
+    ", max_threads = 1"  # the whole batch is one row
+)
 _IDS: Final = frozenset({"trace_id", "span_id", "parent_span_id"})
+#: One level of OTLP as flat columns, or lists of the next level.
+Fields = dict[str, pa.Array]
 
 
 class ArrowEngine(Protocol):
-    """A ClickHouse in this process."""
+    """A ClickHouse in this process: it reads our memory."""
 
     def arrow_bytes(self, sql: str) -> bytes:
-        """The result of one SELECT (without FORMAT) as one Arrow IPC file."""
+        """The result of one SELECT (written without FORMAT) as one Arrow IPC file. Called from one thread at a time."""
         ...
 
 
 def decode(engine: ArrowEngine, signal: Signal, requests: Sequence[bytes], tenant: str) -> Batch:
-    """All records of ``requests`` as columns.
+    """All records of ``requests`` (traces or logs, well formed) as columns.
 
     Raises:
-        Exception: whatever the engine or Polars raises when they do not understand the bytes.
+        Exception: whatever the engine, Arrow or Polars raise when they do not understand the bytes.
     """
-    tree = pl.read_ipc(_arrow(engine, _MESSAGE[signal], requests))
-    if tree.is_empty():
-        return empty(signal, tenant)
-    return _unfold(tree, signal, tenant)
+    arrow = _arrow(engine, _MESSAGE[signal], requests)
+    tree = pa.ipc.open_file(pa.BufferReader(arrow)).read_all().column("resources").combine_chunks()
+    return _batch(_unfolded(tree, signal), signal, tenant)
 
 
-def _arrow(engine: ArrowEngine, message: str, requests: Iterable[bytes]) -> bytes:
-    """Concatenated requests are one request, in protobuf. They go through memory: not redacted yet, so never on disk."""
-    settings = {"format_schema": f"{_VIEW}:{message}", **_SETTINGS}
-    clause = ", ".join(f"{name} = {_literal(value)}" for name, value in settings.items())
-    with open(os.memfd_create("otlp"), "wb", buffering=0) as memory:
+def _arrow(engine: ArrowEngine, message: str, requests: Sequence[bytes]) -> bytes:
+    """What ClickHouse reads in the requests, which in protobuf may simply be strung together.
+
+    They are not redacted yet, so they go through memory and never through a file system.
+    """
+    with os.fdopen(os.memfd_create("otlp"), "wb", buffering=0) as memory:
         memory.write(b"".join(requests))
-        return engine.arrow_bytes(f"SELECT * FROM file('/proc/self/fd/{memory.fileno()}', 'ProtobufSingle') SETTINGS {clause}")
+        source = f"file('/proc/self/fd/{memory.fileno()}', 'ProtobufSingle')"
+        schema = _literal(f"{_VIEW}:{message}")
+        return engine.arrow_bytes(f"SELECT resources FROM {source} SETTINGS format_schema = {schema}, {_SETTINGS}")
 
 
-def _literal(value: str | int) -> str:
-    return str(value) if isinstance(value, int) else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _unfold(tree: pl.DataFrame, signal: Signal, tenant: str) -> Batch:
-    resources = _members(tree, "resources", "resource").unnest("about")
-    scopes = _members(resources, "scopes", "scope", "resource").unnest("about")
-    records = _members(scopes, "records", "record", "resource", "scope")
-    owners = {"resource": resources, "scope": scopes, "record": records}
+def _unfolded(tree: pa.ListArray, signal: Signal) -> dict[str, Fields]:
+    """Every level of OTLP by its name in LEVEL, members in order of appearance."""
+    resources = _unwrapped(_members({"resources": tree}, "resources", "request"), "about")
+    scopes = _unwrapped(_members(resources, "scopes", "resource"), "about")
+    records = _members(scopes, "records", "scope")
+    records["resource"] = scopes["resource"].take(records["scope"])
+    levels = {"resource": resources, "scope": scopes, "record": records}
     if signal is Signal.TRACES:
-        records = records.unnest("status")
-        owners["event"] = _members(records, "events", "event", "record")
-        owners["link"] = _members(records, "links", "link", "record")
+        levels["record"] = _unwrapped(records, "status")
+        levels |= {"event": _members(records, "events", "record"), "link": _members(records, "links", "record")}
+    return levels
+
+
+def _members(parents: Fields, column: str, index: str) -> Fields:
+    """The fields of all structs in the lists of ``column``; ``index`` says which parent each one belongs to."""
+    lists = parents[column]
+    return {index: pc.list_parent_indices(lists), **_fields(lists.flatten())}
+
+
+def _unwrapped(level: Fields, column: str) -> Fields:
+    return {**level, **_fields(level[column])}
+
+
+def _fields(structs: pa.StructArray) -> Fields:
+    return dict(zip(structs.type.names, structs.flatten(), strict=True))
+
+
+def _batch(levels: dict[str, Fields], signal: Signal, tenant: str) -> Batch:
+    frames = {"resources": _frame(levels["resource"], RESOURCES), "scopes": _frame(levels["scope"], SCOPES)}
+    if signal is Signal.TRACES:
+        frames["records"] = _frame(levels["record"], SPANS)
+        frames |= {"events": _frame(levels["event"], EVENTS), "links": _frame(levels["link"], LINKS)}
     else:
-        records = records.with_columns(anyvalue.columns(records["body"]).select(body_type="type", body="value"))
-    return empty(signal, tenant).with_frames(
-        resources=_typed(resources, RESOURCES),
-        scopes=_typed(scopes, SCOPES),
-        records=_typed(records, RECORDS[signal]),
-        attributes=_attributes(owners),
-        **{f"{name}s": _typed(owners[name], schema) for name, schema in (("event", EVENTS), ("link", LINKS)) if name in owners},
-    )
+        bodies = anyvalue.columns(pl.Series(levels["record"]["body"]))
+        frames["records"] = _frame(levels["record"] | {"body_type": bodies["type"], "body": bodies["value"]}, LOGS)
+    return replace(_blank(signal), tenant=tenant).with_frames(**frames, attributes=_attributes(levels))
 
 
-def _members(parents: pl.DataFrame, column: str, index: str, *kept: str) -> pl.DataFrame:
-    """One row per struct in the lists of ``column``, numbered from 0 as ``index``; ``kept`` columns of its parent."""
-    lists = parents.select(*kept, column).explode(column, empty_as_null=False, keep_nulls=False)
-    return lists.unnest(column).with_row_index(index)
+@cache
+def _blank(signal: Signal) -> Batch:
+    return empty(signal)
 
 
-def _attributes(owners: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    """The attributes of every level as one frame: values are read once, for all of them."""
-    parts = [
-        frame.select(pl.lit(level, LEVEL).alias("level"), pl.col(level).alias("owner"), "attributes")
-        .explode("attributes", empty_as_null=False, keep_nulls=False)
-        .unnest("attributes")
-        for level, frame in owners.items()
-    ]
-    rows = pl.concat(parts)
-    return _typed(rows.select("level", "owner", "key").hstack(anyvalue.columns(rows.get_column("value"))), ATTRIBUTES)
+def _frame(level: Fields, schema: pl.Schema) -> pl.DataFrame:
+    """The columns of ``schema``; the first of them numbers the rows."""
+    index, *names = schema
+    return pl.DataFrame([_column(name, level[name], schema[name]) for name in names]).with_row_index(index)
 
 
-def _typed(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
-    """The columns of ``schema``: bytes become text, ids become lower-case hex."""
-    return frame.select(
-        pl.col(name).bin.encode("hex") if name in _IDS else pl.col(name).cast(dtype) for name, dtype in schema.items()
-    )
+def _column(name: str, values: pa.Array | pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Bytes become text, ids lower-case hex. Whether text is UTF-8 is checked once more here, as it becomes text."""
+    column = pl.Series(name, values)
+    return column.bin.encode("hex") if name in _IDS else column.cast(dtype)
+
+
+def _attributes(levels: dict[str, Fields]) -> pl.DataFrame:
+    """The attributes of every level as one frame, so that the values of all levels are read together."""
+    parts = {level: _members(fields, "attributes", "owner") for level, fields in levels.items()}
+    rows = pa.concat_tables(pa.table(fields) for fields in parts.values())
+    names = pl.concat([_repeated(level, len(fields["owner"])) for level, fields in parts.items()])
+    values = anyvalue.columns(pl.Series(rows.column("value")))
+    level: Fields = {"level": names, "owner": rows["owner"], "key": rows["key"], "type": values["type"], "value": values["value"]}
+    return pl.DataFrame([_column(name, level[name], dtype) for name, dtype in ATTRIBUTES.items()])
+
+
+def _repeated(level: str, times: int) -> pl.Series:
+    return pl.Series("level", [level], LEVEL).new_from_index(0, times)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from processors.dialects import otel_genai
+from processors.dialects import litellm_raw, litellm_semconv, litellm_v1, litellm_v2, otel_genai
 from processors.dialects.dialect import Dialect
 
-DIALECTS: Final[tuple[Dialect, ...]] = (otel_genai.DIALECT,)
+DIALECTS: Final[tuple[Dialect, ...]] = (
+    litellm_v2.DIALECT,
+    litellm_semconv.DIALECT,
+    litellm_v1.DIALECT,
+    litellm_raw.DIALECT,
+    otel_genai.DIALECT,
+)

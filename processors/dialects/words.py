@@ -79,9 +79,10 @@ def text_at(text: pl.Expr, key: str) -> pl.Expr:
     return said(text.str.extract(rf'"{re.escape(key)}":\s*"((?:[^"\\]|\\.)*)"', 1))
 
 
-def part_of(text: pl.Expr, key: str) -> pl.Expr:
-    """What follows ``key`` up to the first closing brace of a JSON or Python-repr object: a nested object's values."""
-    return text.str.extract(rf"""['"]{re.escape(key)}['"]:\s*\{{([^}}]*)""", 1)
+def part_of(text: pl.Expr, *keys: str) -> pl.Expr:
+    """What follows one of ``keys`` in a JSON or Python-repr object up to the first closing brace: a nested object."""
+    names = "|".join(re.escape(key) for key in keys)
+    return text.str.extract(rf"""['"](?:{names})['"]:\s*\{{([^}}]*)""", 1)
 
 
 def text_list(text: pl.Expr) -> pl.Expr:

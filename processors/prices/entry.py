@@ -24,14 +24,13 @@ _TIMED_MODES: Final = frozenset({None, "audio_transcription", "chat", "completio
 def amount(entry: Entry, field: str) -> Decimal | None:
     """The number under ``field``, exactly as written; None when there is none."""
     value = entry.get(field)
-    if isinstance(value, Decimal):
-        return value
     if value is None or isinstance(value, bool):
         return None
     try:
-        return Decimal(str(value))
+        number = value if isinstance(value, Decimal) else Decimal(str(value))
     except InvalidOperation:
         return None
+    return number if number.is_finite() else None
 
 
 def first_amount(entry: Entry, *names: str) -> Decimal | None:

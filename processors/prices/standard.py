@@ -40,7 +40,6 @@ class Case:
     """
 
     input_tokens: int = 0
-    output_tokens: int = 0
     suffix: str = ""
     off_peak: Mapping[str, Any] | None = None
     reached_is_crossed: bool = False

@@ -14,9 +14,9 @@ from processors.prices.providers import aws_region, is_vague, providers_for, sel
 
 _NO_MODELS: Final = ("sample_spec", "fallback_generalizations")
 _CLAUDE: Final = re.compile(r"^claude-")
-_MIXTURE: Final = re.compile(r"(\d+)x(\d+)b")
-_BILLIONS: Final = re.compile(r"(\d+)b")
-_MILLIONS: Final = re.compile(r"(\d+)m")
+_MIXTURE: Final = re.compile(r"(\d{1,4})x(\d{1,4})b")
+_BILLIONS: Final = re.compile(r"(\d{1,5})b")
+_MILLIONS: Final = re.compile(r"(\d{1,5})m")
 _TOGETHER: Final = (
     (4, "together-ai-up-to-4b"), (8, "together-ai-4.1b-8b"), (21, "together-ai-8.1b-21b"),
     (41, "together-ai-21.1b-41b"), (80, "together-ai-41.1b-80b"), (110, "together-ai-81.1b-110b"),
@@ -77,7 +77,10 @@ class Table:
         if not model:
             return None
         for name in self._providers(provider, model, host):
-            found = self._exact(name, model, host) or self._by_size(name, model, operation)
+            exact = self._exact(name, model, host)
+            if exact and prices_tokens(exact.entry):
+                return exact
+            found = self._by_size(name, model, operation) or exact
             if found:
                 return found
         return None
@@ -127,9 +130,9 @@ class Table:
 
 def _fireworks_size(model: str) -> str:
     mixture = _MIXTURE.search(model)
-    if mixture:
-        total = int(mixture[1]) * int(mixture[2])
-        return "fireworks-ai-moe-up-to-56b" if total <= 56 else "fireworks-ai-56b-to-176b" if total <= 176 else ""
+    total = int(mixture[1]) * int(mixture[2]) if mixture else 0
+    if 0 < total <= 176:
+        return "fireworks-ai-moe-up-to-56b" if total <= 56 else "fireworks-ai-56b-to-176b"
     billions = _BILLIONS.search(model)
     if billions is None:
         return ""

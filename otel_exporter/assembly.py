@@ -1,0 +1,84 @@
+"""Assembly: the parts between the doors and ClickHouse, put together from the settings. Everything has one order here.
+
+    commit (decode -> processors -> spool) ........ writer (freeze -> post -> insert) -> store
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from clickhouse_schema import runner
+from clickhouse_schema.store import Store
+from otel_exporter.asking import opened
+from otel_exporter.commit import GroupCommit, Tables
+from otel_exporter.decode import decode
+from otel_exporter.plugins import load
+from otel_exporter.poster import LedgerPoster
+from otel_exporter.pricebook import price_book
+from otel_exporter.spool import Spool
+from otel_exporter.writer import Writer
+from processors.batch import Batch
+from processors.content import Content, ContentPolicy
+from processors.identify import Identify
+from processors.normalise import Normalise
+from processors.redact import Redact
+
+if TYPE_CHECKING:
+    from otel_exporter.config import Settings
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The running parts."""
+
+    store: Store
+    spool: Spool
+    commit: GroupCommit
+    writer: Writer
+
+
+class Watcher:
+    """Is told what happens; does nothing with it. The checklist does."""
+
+    def committed(self, tenant: str, tables: Tables) -> None:
+        """A group is durable."""
+
+    def posted(self, entries: pl.DataFrame) -> None:
+        """Ledger entries were computed and are about to be inserted."""
+
+
+@contextmanager
+def assembled(settings: Settings, watcher: Watcher | None = None) -> Iterator[Assembly]:
+    """Open the store (migrated) and the spool, and put the pipeline together; everything is closed afterwards."""
+    watcher = watcher or Watcher()
+    with ExitStack() as stack:
+        store = stack.enter_context(opened(settings, create=True))
+        runner.apply(store)
+        engine = store if store.is_embedded else stack.enter_context(closing(Store.memory()))
+        spool = stack.enter_context(closing(Spool(settings.store.data_dir / "spool", settings.spool.max_bytes)))
+        commit = GroupCommit(partial(decode, engine), processors(settings), spool, watcher.committed)
+        poster = LedgerPoster(store, price_book(settings.prices).price, watcher.posted)
+        yield Assembly(store, spool, commit, Writer(spool, store, poster))
+
+
+def processors(settings: Settings) -> Sequence[Callable[[Batch], Batch]]:
+    """What is done to a batch, in this order.
+
+    `normalise` reads what `content` and `redact` take away, and what it read is redacted too. Nothing after `redact`
+    brings text in, so the user's own processors come before it.
+    """
+    policy = ContentPolicy(settings.content.policy)
+    key = settings.content.hash_key.reveal().encode() if settings.content.hash_key else b""
+    return [
+        Normalise(),
+        *map(load, settings.processors),
+        Content(policy, key=key),
+        Redact(policy, identity=settings.content.identity, key=key),
+        Identify(),
+    ]

@@ -1,0 +1,66 @@
+"""`tokentide migrate`: the tables, as numbered migrations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from otel_exporter.cli.options import ClickhouseUrl, ConfigFile, DataDir, OutputFormat, settings_for
+from otel_exporter.render import Format, Table, render
+
+if TYPE_CHECKING:
+    from clickhouse_schema.runner import Migration
+
+app = typer.Typer(name="migrate", help="Create and change the tables.", no_args_is_help=True)
+
+
+@app.command()
+def status(
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+    clickhouse_url: ClickhouseUrl = None,
+    form: OutputFormat = Format.TABLE,
+) -> None:
+    """List every migration and whether it is applied."""
+    from clickhouse_schema import runner
+    from otel_exporter.asking import opened
+
+    with opened(settings_for(config, data_dir, clickhouse_url)) as store:
+        states = runner.status(store)
+    rows = [[known.migration.number, known.migration.name, known.state, known.applied_at] for known in states]
+    render(Table(("number", "name", "state", "applied_at"), rows), form)
+
+
+@app.command()
+def plan(
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+    clickhouse_url: ClickhouseUrl = None,
+    form: OutputFormat = Format.TABLE,
+) -> None:
+    """List what apply would run."""
+    from clickhouse_schema import runner
+    from otel_exporter.asking import opened
+
+    with opened(settings_for(config, data_dir, clickhouse_url), create=True) as store:
+        render(_table(runner.plan(store)), form)
+
+
+@app.command()
+def apply(config: ConfigFile = None, data_dir: DataDir = None, clickhouse_url: ClickhouseUrl = None) -> None:
+    """Bring the tables up to date.
+
+    serve and ingest do this by themselves when they start.
+    """
+    from clickhouse_schema import runner
+    from otel_exporter.asking import opened
+
+    with opened(settings_for(config, data_dir, clickhouse_url), create=True) as store:
+        done = runner.apply(store)
+    typer.echo(f"{len(done)} migrations applied" if done else "nothing to do: the tables are up to date")
+
+
+def _table(migrations: list[Migration]) -> Table:
+    rows = [[known.number, known.name, known.rewrites_data, known.why] for known in migrations]
+    return Table(("number", "name", "rewrites_data", "why"), rows)

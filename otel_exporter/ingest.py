@@ -1,0 +1,101 @@
+"""Files into the ledger without a service: the same commit, spool and writer, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from otel_exporter import otlp_files, runfile
+from otel_exporter.assembly import Assembly, assembled
+from otel_exporter.commit import Request
+from otel_exporter.decode import validate
+from otel_exporter.failures import Reason, Refused, RetryLater
+from otel_exporter.telemetry import Metric
+
+if TYPE_CHECKING:
+    from otel_exporter.config import Settings
+
+#: How much is committed at once.
+_GROUP_BYTES: Final = 16 * 2**20
+_DRAIN_SECONDS: Final = 600.0
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was stored."""
+
+    files: int
+    requests: int
+    records: int
+    already_stored: int
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What was waiting and is in ClickHouse now."""
+
+    segments: int
+    dead_letters: int
+
+
+def ingest_files(settings: Settings, paths: Sequence[Path], progress: Callable[[int], None]) -> Counts:
+    """Store every request of ``paths``; ``progress`` gets the bytes of each finished file.
+
+    Raises:
+        Refused: a file is not OTLP, or holds something that can never be stored.
+        RetryLater: the spool is full, or ClickHouse does not take it in time (what is acknowledged stays in the spool).
+    """
+    tally = {"requests": 0, "records": 0, "already_stored": 0}
+    with _owned(settings) as parts:
+        group: list[Request] = []
+        for path in paths:
+            for signal, body in otlp_files.read(path):
+                request = Request(signal, settings.ingest.tenant, body)
+                tally["records"] += validate(signal, body)
+                tally["requests"] += 1
+                if parts.spool.seen(request.tenant, request.digest):
+                    tally["already_stored"] += 1
+                    Metric.RESENT.add(signal=signal.value)
+                    continue
+                group.append(request)
+                if sum(len(waiting.body) for waiting in group) >= _GROUP_BYTES:
+                    _commit(parts, group)
+                    group = []
+            progress(path.stat().st_size)
+        _commit(parts, group)
+        _drain(parts)
+    return Counts(len(paths), **tally)
+
+
+def replay_spool(settings: Settings, *, dead_letters: bool) -> Replayed:
+    """Write what waits in the spool, and the dead letters when asked."""
+    with _owned(settings) as parts:
+        waiting = len(parts.spool.segments())
+        offered = parts.spool.dead_letters.replay(parts.spool) if dead_letters else 0
+        _drain(parts)
+    return Replayed(waiting, offered)
+
+
+@contextmanager
+def _owned(settings: Settings) -> Iterator[Assembly]:
+    with runfile.claim(settings.store.data_dir), assembled(settings) as parts:
+        yield parts
+
+
+def _commit(parts: Assembly, group: Sequence[Request]) -> None:
+    unique = {request.key: request for request in group}
+    for failure in parts.commit.commit(list(unique.values())).values() if unique else ():
+        if failure is not None:
+            raise failure
+
+
+def _drain(parts: Assembly) -> None:
+    if parts.writer.drain(_DRAIN_SECONDS):
+        return
+    state = parts.writer.state
+    if state.name == "stopped":
+        raise Refused(Reason.STORE, f"the writer stopped: {state.reason}")
+    raise RetryLater(Reason.STORE, "ClickHouse does not take what is acknowledged; it stays in the spool")

@@ -1,0 +1,54 @@
+"""Where prices come from: LiteLLM's table, read from its installed package, and the user's own.
+
+LiteLLM itself is never imported: that takes seconds, and its table is one JSON file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+TABLE_FILE: Final = "model_prices_and_context_window_backup.json"
+
+
+class NoPriceTable(Exception):
+    """The price table cannot be read; the sentence says which file and why."""
+
+
+def litellm_table(file: Path | None = None) -> tuple[dict[str, Any], str]:
+    """The price table and what `price_version` says of it.
+
+    Args:
+        file: a table in LiteLLM's format; None is the one of the installed package.
+
+    Raises:
+        NoPriceTable: there is none, or it is no such table.
+    """
+    path = file or _installed()
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except (OSError, ValueError) as fault:
+        raise NoPriceTable(f"price table {path} cannot be read: {fault}") from fault
+    if not isinstance(table, dict):
+        raise NoPriceTable(f"price table {path} is not a JSON object of models")
+    return table, file.name if file else f"litellm-{_litellm_version()}"
+
+
+def _installed() -> Path:
+    spec = find_spec("litellm")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    if not places:
+        raise NoPriceTable("LiteLLM is not installed, so there is no price table; name one in prices.file")
+    return Path(places[0]) / TABLE_FILE
+
+
+def _litellm_version() -> str:
+    try:
+        return version("litellm")
+    except PackageNotFoundError:
+        return "unknown"

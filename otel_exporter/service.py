@@ -1,0 +1,134 @@
+"""`serve`: receivers in front, the writer behind, and a checklist for the newcomer. Stops on SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from otel_exporter import runfile
+from otel_exporter.asking import bounded
+from otel_exporter.assembly import Assembly, assembled
+from otel_exporter.checklist import Checklist
+from otel_exporter.cli.sentences import explain
+from otel_exporter.health import Door
+from otel_exporter.pipeline import Pipeline
+from otel_exporter.receivers import Admission, GrpcReceiver, HttpReceiver, token_hash
+
+if TYPE_CHECKING:
+    from otel_exporter.config import Settings
+
+log = structlog.get_logger(__name__)
+GRACE_SECONDS: Final = 5.0
+DRAIN_SECONDS: Final = 30.0
+Started = Callable[[runfile.Running], None]
+
+
+class Service:
+    """The running service."""
+
+    def __init__(self, settings: Settings, started: Started = lambda _running: None, *, quiet: bool = False) -> None:
+        self._settings = settings
+        self._started = started
+        self._stop = asyncio.Event()
+        self._checklist = Checklist(quiet=quiet)
+
+    async def run(self) -> None:
+        """Serve until stopped, then store everything that was acknowledged.
+
+        Raises:
+            AlreadyServing, StoreLocked: another process owns the data directory.
+            PortTaken: an address is not free.
+        """
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, self._stop.set)
+        with runfile.claim(self._settings.store.data_dir) as claim:
+            with assembled(self._settings, self._checklist) as parts:
+                async with self._listening(parts, claim.token) as addresses:
+                    running = claim.publish(addresses)
+                    log.info("serving", **addresses)
+                    self._checklist.waiting(addresses)
+                    self._started(running)
+                    await self._stop.wait()
+                    log.info("stopping")
+
+    def stop(self) -> None:
+        """Ask the service to stop; from its own event loop."""
+        self._stop.set()
+
+    @asynccontextmanager
+    async def _listening(self, parts: Assembly, token: str) -> AsyncIterator[dict[str, str]]:
+        """Open the doors; close them in the order that loses nothing: receivers, pipeline, writer, health."""
+        pipeline = Pipeline(parts.commit, parts.spool)
+        async with AsyncExitStack() as doors:
+            ready = Readiness(parts)
+            health = Door(self._settings.health, ready, bounded(parts.store), token, lambda error: explain(error)[0])
+            addresses = {"health": await health.open()}
+            doors.push_async_callback(health.close)
+            writer = _WriterThread(parts)
+            writer.start()
+            doors.push_async_callback(asyncio.to_thread, writer.stop)
+            pipeline.start()
+            doors.push_async_callback(asyncio.to_thread, pipeline.stop)
+            addresses |= await self._receive(doors, pipeline, token)
+            yield addresses
+
+    async def _receive(self, doors: AsyncExitStack, pipeline: Pipeline, token: str) -> dict[str, str]:
+        ingest = self._settings.ingest
+        tokens = {token_hash(known): tenant for known, tenant in ingest.credentials.items()}
+        if tokens:
+            tokens[token_hash(token)] = ingest.tenant
+        admission = Admission(
+            tokens, ingest.max_body_bytes, ingest.max_decompressed_bytes, ingest.max_in_flight_bytes, ingest.tenant
+        )
+        grpc = GrpcReceiver(_address(ingest.grpc.host, ingest.grpc.port), admission, pipeline)
+        http = HttpReceiver(ingest.http.host, ingest.http.port, admission, pipeline)
+        addresses = {}
+        for name, receiver, host in (("grpc", grpc, ingest.grpc.host), ("http", http, ingest.http.host)):
+            addresses[name] = _address(host, await receiver.start())
+            doors.push_async_callback(receiver.stop, GRACE_SECONDS)
+        return addresses
+
+
+class Readiness:
+    """Ready means that data move: the writer has not stopped, and does not fail while something waits."""
+
+    def __init__(self, parts: Assembly) -> None:
+        self._parts = parts
+
+    def __call__(self) -> tuple[bool, Sequence[str]]:
+        """Whether data move, and what stands in the way."""
+        state = self._parts.writer.state
+        if state.name in ("stopped", "backing_off"):
+            return False, [f"writer {state.name}: {state.reason}"]
+        return True, []
+
+
+class _WriterThread:
+    def __init__(self, parts: Assembly) -> None:
+        self._parts = parts
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    def _run(self) -> None:
+        self._parts.writer.run(self._stopped)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is left, for a while; what ClickHouse does not take now stays in the spool."""
+        self._stopped.set()
+        self._thread.join()
+        if not self._parts.writer.drain(DRAIN_SECONDS):
+            log.warning("not everything is in ClickHouse yet; the spool keeps it", state=self._parts.writer.state.name)
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,360 @@
+r"""What a secret or a piece of personal data looks like, as data: one `Family` each, with its own examples.
+
+Patterns are written in the syntax that Rust's `regex` (linear time, no look-around, no back-reference) and Python's
+`re` share. ``\b`` is an ASCII word boundary in both. Two conventions:
+
+* what stands before the secret and must stay is the group ``pre`` (or ``pre2``); the opening quote of a quoted value is
+  one of ``q``, ``r``, ``s``;
+* text arrives inside JSON inside strings, so a line break may be spelled ``\n``: `ESCAPE` stands where a word
+  boundary would otherwise be missed, and ``\\{0,4}`` before quotes.
+
+To add a family: one entry here. `tests/unit/processors/test_redact.py` runs its examples, alone and inside JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from processors.checksums import is_card, is_iban, is_public_address
+
+
+class Reach(StrEnum):
+    """Where a family is looked for."""
+
+    EVERYWHERE = "everywhere"  # secrets: every string of every level, whatever the content policy
+    METADATA = "metadata"  # everything but identity attributes and content the policy keeps
+    FREE_TEXT = "free text"  # as METADATA, without technical attributes (addresses, ids, versions)
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of secret or personal data.
+
+    Attributes:
+        name: shown in the text that replaces it, ``[REDACTED:<name>]``.
+        meaning: one line for the documents.
+        pattern: what is replaced (all but the groups named above).
+        reach: where it is looked for.
+        literals: every match contains one of these, in this spelling. All families' literals are searched in one pass.
+        hint: where there are no literals: a cheap pattern found in (or around) every match.
+        valid: decides on the matched text, where a pattern cannot (checksums). None = every match counts.
+        redacts: text -> what must become of it.
+        leaves: look-alikes that must stay as they are.
+    """
+
+    name: str
+    meaning: str
+    pattern: str
+    reach: Reach = Reach.EVERYWHERE
+    literals: tuple[str, ...] = ()
+    hint: str = ""
+    valid: Callable[[str], bool] | None = None
+    redacts: Mapping[str, str] = field(default_factory=dict)
+    leaves: tuple[str, ...] = ()
+
+    @property
+    def marker(self) -> str:
+        """What stands in the text afterwards."""
+        return f"[REDACTED:{self.name}]"
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The groups of the pattern that stay, in order."""
+        return tuple(name for name in ("pre", "pre2", "q", "r", "s") if f"(?P<{name}>" in self.pattern)
+
+
+ESCAPE: Final = r"\\[nrtbf]|\\u[0-9a-fA-F]{4}"
+_START: Final = rf"(?P<pre>^|[^A-Za-z0-9-]|{ESCAPE})"
+_EDGE: Final = rf"(?P<pre>\b|{ESCAPE})"
+_GAP: Final = r"[ \t]{0,4}"
+_MARKER: Final = r"\[REDACTED:[a-z_]+\]"
+_BARE: Final = r"""[^\s"'\\,;&<>(){}\[\]]"""
+_QUOTED: Final = r"""(?P<q>\\{1,4}["'])[^"'\\]+|(?P<r>")(?:[^"\\]|\\.)+|(?P<s>')(?:[^'\\]|\\.)+"""
+_SCHEME: Final = r"(?:(?i:bearer|basic|token|digest|apikey|api-key|negotiate)[ ]{1,4})"
+_KEY_WORDS: Final = (
+    r"(?:pass(?:word|wd|phrase)|secret"
+    r"|(?:api|access|secret|private|account|subscription|master|virtual|signing|encryption|shared[_-]?access)[ _-]?key"
+    r"|secret[ _-]?access[ _-]?key|(?:client|app|webhook)[ _-]?secret"
+    r"|(?:access|refresh|auth|id|session|security|bearer|api|oauth|personal[_-]?access)[_-]?token"
+    r"|security[ _-]?token)"
+)
+#: Found in every assignment of a secret, so that one pass over the text decides for all families that need one.
+_ASSIGNMENT: Final = r"(?i:passw|passphr|secret|[ _-]?key\\{0,4}[\"']?[ \t]{0,4}[:=]|token\\{0,4}[\"']?[ \t]{0,4}[:=]|authoriz|cookie|bearer )"
+
+#: The last part of an attribute name that says its whole value is a secret.
+SECRET_NAMES: Final = (
+    r"(?i)(?:^|[._/-]|[a-z0-9]_)(?:" + _KEY_WORDS + r"|(?:proxy[_-])?authorization|(?:set[_-])?cookie2?"
+    r"|api[_-]?key|x-[a-z-]{0,24}(?:key|token|auth)|credentials?)(?:\.[0-9]+)?$"
+)
+
+SECRETS: Final[tuple[Family, ...]] = (
+    Family(
+        name="private_key",
+        meaning="PEM private key, to its END line or to the end of a text that was cut",
+        pattern=r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?s:.*?)"
+        r"(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----|\z)",
+        literals=("-----BEGIN ",),
+        redacts={
+            "-----BEGIN RSA PRIVATE " "KEY-----\nMIIEow\nabc=\n-----END RSA PRIVATE KEY-----\nend": "[REDACTED:private_key]\nend",
+            "-----BEGIN PRIVATE " "KEY-----\\nMIIEvQ\\ncut": "[REDACTED:private_key]",
+        },
+        leaves=("-----BEGIN CERTIFICATE-----\nMIID\n-----END CERTIFICATE-----", "-----BEGIN PUBLIC KEY-----"),
+    ),
+    Family(
+        name="authorization",
+        meaning="value of an Authorization header, in any notation",
+        pattern=rf"(?P<pre>(?i:authorization)\\{{0,4}}[\"']?{_GAP}[:=]{_GAP})"
+        rf"(?:{_QUOTED}|{_SCHEME}?(?:{_MARKER}|{_BARE})+)",
+        hint=_ASSIGNMENT,
+        redacts={
+            "Authorization: Basic dXNlcjpwYXNz then": "Authorization: [REDACTED:authorization] then",
+            '{"authorization": "Bearer abc"}': '{"authorization": "[REDACTED:authorization]"}',
+            r'{\"authorization\":\"Bearer abc\"}': r'{\"authorization\":\"[REDACTED:authorization]\"}',
+            "{'Authorization': 'Bearer abc', 'x': 1}": "{'Authorization': '[REDACTED:authorization]', 'x': 1}",
+        },
+        leaves=("authorization is required", "{'authorization': {'type': 'string'}}"),
+    ),
+    Family(
+        name="cookie",
+        meaning="Cookie and Set-Cookie headers",
+        pattern=rf"(?P<pre>(?i:cookie)2?\\{{0,4}}[\"']?{_GAP}:{_GAP})(?:{_QUOTED}|[^\s=;\"'\\]+=[^\r\n\"'\\]+)",
+        hint=_ASSIGNMENT,
+        redacts={
+            "Cookie: sid=abc; theme=dark\nHost: x": "Cookie: [REDACTED:cookie]\nHost: x",
+            '"set-cookie": "sid=abc; Path=/"': '"set-cookie": "[REDACTED:cookie]"',
+        },
+        leaves=("cookie: a small cake", "cookies=enabled"),
+    ),
+    Family(
+        name="credential",
+        meaning="value assigned to a name such as password, api_key, client_secret, access_token",
+        pattern=rf"(?:(?P<pre>(?i:{_KEY_WORDS})\\{{0,4}}[\"']?{_GAP}(?:={{1,2}}>?|:){_GAP})(?:{_QUOTED})"
+        rf"|(?P<pre2>(?i:{_KEY_WORDS})\\{{0,4}}[\"']?{_GAP}(?:={{1,2}}>?|:){_GAP}){_SCHEME}?(?:{_MARKER}|{_BARE}){{6,}})",
+        hint=_ASSIGNMENT,
+        redacts={
+            "aws_secret_access_key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY": "aws_secret_access_key=[REDACTED:credential]",
+            '{"password": "hunter2"}': '{"password": "[REDACTED:credential]"}',
+            "{'api_key': 'k', 'n': 1}": "{'api_key': '[REDACTED:credential]', 'n': 1}",
+            r'"{\"client_secret\": \"a b c\"}"': r'"{\"client_secret\": \"[REDACTED:credential]\"}"',
+            "https://x.test/v1?api_key=0123456789abcdef&v=2": "https://x.test/v1?api_key=[REDACTED:credential]&v=2",
+            "AccountKey=abcdef0123456789+/==;EndpointSuffix=x": "AccountKey=[REDACTED:credential];EndpointSuffix=x",
+            "x-api-key: 0123456789abcdef": "x-api-key: [REDACTED:credential]",
+        },
+        leaves=(
+            "'user_api_key_hash': '2ab06cfadcdcc1bb1a1ff9edefb028084a837b3ed7b95f97e602b960ee127471'",
+            '{"api_key": {"type": "string"}}',
+            "{'api_key': None, 'password': ''}",
+            "max_tokens=64, prompt_tokens: 2048000",
+            "the secret of a good soup",
+        ),
+    ),
+    Family(
+        name="token",
+        meaning="long opaque value assigned to a name ending in `token`",
+        pattern=rf"(?P<pre>(?i:token)\\{{0,4}}[\"']?{_GAP}[:=]{_GAP}\\{{0,4}}[\"']?)"
+        r"(?:[A-Za-z0-9._~+/=-]{16,})",
+        hint=_ASSIGNMENT,
+        redacts={"token: 0123456789abcdef0123": "token: [REDACTED:token]", '"token":"0123456789abcdef"': '"token":"[REDACTED:token]"'},
+        leaves=("token: authorised", "'total_tokens': 1234567890123456", "x-ratelimit-remaining-tokens: 149999"),
+    ),
+    Family(
+        name="bearer_token",
+        meaning="`Bearer <token>` anywhere",
+        pattern=r"(?P<pre>(?i:bearer)[ ]{1,4})(?:[A-Za-z._~+/=-]{0,64}[0-9][A-Za-z0-9._~+/=-]{3,}|[A-Za-z0-9._~+/=-]{20,})",
+        hint=_ASSIGNMENT,
+        redacts={
+            "header Bearer abcdefghijklmnopqrstuvwx": "header Bearer [REDACTED:bearer_token]",
+            "BEARER sk-1234": "BEARER [REDACTED:bearer_token]",
+        },
+        leaves=("a bearer token is needed", "bearer authentication", "the bearer of news"),
+    ),
+    Family(
+        name="anthropic_key",
+        meaning="Anthropic API and admin keys",
+        pattern=r"sk-ant-[A-Za-z0-9_-]{8,}",
+        literals=("sk-ant-",),
+        redacts={"use sk-ant-" "api03-AbCd_0123456789-xyz now": "use [REDACTED:anthropic_key] now"},
+        leaves=("sk-ant-hill",),
+    ),
+    Family(
+        name="openai_key",
+        meaning="OpenAI, LiteLLM virtual, OpenRouter, Langfuse and other keys that start with `sk-`",
+        pattern=_START
+        + r"sk-(?:(?:proj|svcacct|admin|service|None|or-v1|lf|live|test)-[A-Za-z0-9_-]{8,}"
+        r"|[A-Za-z0-9_]{16,}[A-Za-z0-9_-]*|[a-z_-]{0,48}[A-Z0-9][A-Za-z0-9_-]{11,})",
+        literals=("sk-",),
+        redacts={
+            "key sk-" "proj-abcDEF0123456789_-abcDEF": "key [REDACTED:openai_key]",
+            r"first\nsk-" "abcdefghijklmnopqrstuvwxyz0123": r"first\n[REDACTED:openai_key]",
+            "sk-" "A1b2C3d4E5f6G7h8I9j0kl": "[REDACTED:openai_key]",
+        },
+        leaves=("risk-averse-and-very-long-phrases", "sk-learn-contrib-metrics", "sk-SK", "sk-1234", "hash-of-sk-team-abc-0123456789abcdef"),
+    ),
+    Family(
+        name="aws_key_pair",
+        meaning="AWS secret access key right after its access key id",
+        pattern=r"(?:AKIA|ASIA)[A-Z0-9]{16}[^A-Za-z0-9/+]{1,5}[A-Za-z0-9/+]{40}",
+        literals=("AKIA", "ASIA"),
+        redacts={"AKIA" "IOSFODNN7EXAMPLE,wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY": "[REDACTED:aws_key_pair]"},
+    ),
+    Family(
+        name="aws_access_key",
+        meaning="AWS access key id",
+        pattern=r"(?:AKIA|ASIA)[A-Z0-9]{16,}",
+        literals=("AKIA", "ASIA"),
+        redacts={"id AKIA" "IOSFODNN7EXAMPLE.": "id [REDACTED:aws_access_key]."},
+        leaves=("AKIA in capitals", "ASIA PACIFIC"),
+    ),
+    Family(
+        name="aws_session_token",
+        meaning="AWS temporary session token",
+        pattern=r"(?:IQoJb3JpZ2lu|FwoGZXIvYXdz|FQoGZXIvYXdz)[A-Za-z0-9/+=_-]{40,}",
+        literals=("IQoJb3JpZ2lu", "FwoGZXIvYXdz", "FQoGZXIvYXdz"),
+        redacts={"IQoJb3JpZ2lu" + "Ab0/" * 20: "[REDACTED:aws_session_token]"},
+    ),
+    Family(
+        name="google_key",
+        meaning="Google API key, OAuth access token and client secret",
+        pattern=r"AIza[0-9A-Za-z_-]{30,}|ya29\.[0-9A-Za-z_-]{20,}|GOCSPX-[0-9A-Za-z_-]{20,}",
+        literals=("AIza", "ya29.", "GOCSPX-"),
+        redacts={"?k=AIza" "SyA0123456789-abcdefghijklmnopqrstu": "?k=[REDACTED:google_key]"},
+        leaves=("AIzawa", "ya29.5"),
+    ),
+    Family(
+        name="azure_key",
+        meaning="Azure AI key and shared access signature",
+        pattern=r"[A-Za-z0-9]{40,60}JQQJ99[A-Za-z0-9]{20,40}|(?P<pre>[?&;]sig=)[A-Za-z0-9%+/=_-]{20,}",
+        literals=("JQQJ99", "sig="),
+        redacts={
+            "b" * 52 + "JQQJ99" + "A0" * 13: "[REDACTED:azure_key]",
+            "https://x.test/c?se=2026&sig=abcDEF0123456789%2Babc%3D": "https://x.test/c?se=2026&sig=[REDACTED:azure_key]",
+        },
+        leaves=("?sig=short",),
+    ),
+    Family(
+        name="github_token",
+        meaning="GitHub personal, OAuth, app and refresh tokens; GitLab personal tokens",
+        pattern=r"gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_.-]{20,}",
+        literals=("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-"),
+        redacts={"ghp_" "abcdefghijABCDEFGHIJ0123456789abcdef": "[REDACTED:github_token]"},
+        leaves=("ghp_short", "github_pat_"),
+    ),
+    Family(
+        name="slack_token",
+        meaning="Slack tokens and incoming webhooks",
+        pattern=r"xox[a-z](?:\.[a-z]+)?-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}|hooks\.slack\.com/services/[A-Za-z0-9/]{20,}",
+        literals=("xox", "xapp-", "hooks.slack.com"),
+        redacts={"xox" "b-123456789012-abcdefABCDEF": "[REDACTED:slack_token]"},
+        leaves=("xoxo", "xapp-store"),
+    ),
+    Family(
+        name="stripe_key",
+        meaning="Stripe secret, restricted and webhook keys",
+        pattern=r"[sr]k_(?:live|test)_[A-Za-z0-9]{10,}|whsec_[A-Za-z0-9+/=]{16,}",
+        literals=("k_live_", "k_test_", "whsec_"),
+        redacts={"sk_" "live_0123456789abcdefABCDEF": "[REDACTED:stripe_key]"},
+        leaves=("task_test_of_everything", "pk_live_"),
+    ),
+    Family(
+        name="hugging_face_token",
+        meaning="Hugging Face access token",
+        pattern=r"hf_[A-Za-z0-9]{20,}|api_org_[A-Za-z0-9]{20,}",
+        literals=("hf_", "api_org_"),
+        redacts={"hf_" "abcdefghijABCDEFGHIJ0123456789abcd": "[REDACTED:hugging_face_token]"},
+        leaves=("hf_hub_download", "half_hf_"),
+    ),
+    Family(
+        name="vendor_token",
+        meaning="keys with a vendor's prefix: Groq, xAI, Perplexity, Replicate, NVIDIA, Tavily, Pinecone, LangSmith, "
+        "Databricks, npm, PyPI, DigitalOcean, Vault, SendGrid, Telegram, age",
+        pattern=r"gsk_[A-Za-z0-9]{20,}|xai-[A-Za-z0-9]{20,}|pplx-[A-Za-z0-9]{20,}|r8_[A-Za-z0-9]{30,}"
+        r"|nvapi-[A-Za-z0-9_-]{20,}|tvly-[A-Za-z0-9_-]{20,}|pcsk_[A-Za-z0-9_]{20,}|lsv2_[a-z]{2}_[A-Za-z0-9_]{20,}"
+        r"|dapi[0-9a-f]{32}|npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{30,}|do[opr]_v1_[0-9a-f]{40,}"
+        r"|hvs\.[A-Za-z0-9_-]{20,}|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}"
+        r"|AGE-SECRET-KEY-1[0-9A-Z]{20,}",
+        literals=(
+            "gsk_", "xai-", "pplx-", "r8_", "nvapi-", "tvly-", "pcsk_", "lsv2_", "dapi", "npm_", "pypi-", "_v1_", "hvs.",
+            "SG.", ":AA", "AGE-SECRET",
+        ),
+        redacts={"gsk_" "abcdefghijABCDEFGHIJ0123456789": "[REDACTED:vendor_token]"},
+        leaves=("npm_config_registry", "xai-org/grok", "pypi-packages"),
+    ),
+    Family(
+        name="jwt",
+        meaning="JSON Web Token, signed or encrypted",
+        pattern=r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,3}",
+        literals=("eyJ",),
+        redacts={"t=eyJ" "hbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abcDEF-_123, x": "t=[REDACTED:jwt], x"},
+        leaves=("eyJhIjoxfQ==", "eyJ.eyJ"),
+    ),
+    Family(
+        name="url_password",
+        meaning="password in a URL",
+        pattern=r"(?P<pre>:\\?/\\?/[^\s/:@\"'\\?#]{0,100}:)[^\s/\"'\\?#]{1,200}@",
+        literals=(),
+        hint="@",
+        redacts={"postgres://app:p4ss@db:5432/x": "postgres://app:[REDACTED:url_password]db:5432/x"},
+        leaves=("http://127.0.0.1:8901/v1", "https://example.org/@user"),
+    ),
+)
+
+PERSONAL: Final[tuple[Family, ...]] = (
+    Family(
+        name="email",
+        meaning="e-mail address",
+        pattern=rf"(?P<pre>{ESCAPE})?[^\s@<>()\[\]{{}}\"'`,;:\\/=|&?#\x00]{{1,64}}"
+        r"@(?:[^\s@<>()\[\]{}\"'`,;:\\/=|&?#.\x00]{1,63}\.){1,8}[A-Za-z]{2,24}",
+        reach=Reach.METADATA,
+        hint="@",
+        redacts={
+            "mail jane.doe+x@example.co.uk, please": "mail [REDACTED:email], please",
+            r"hi\njürgen@example.de": r"hi\n[REDACTED:email]",
+            '{"to":"a@b.org"}': '{"to":"[REDACTED:email]"}',
+        },
+        leaves=("@app.route", "text-embedding@001", "user@host", "claude-3-5-sonnet@20240620"),
+    ),
+    Family(
+        name="phone",
+        meaning="telephone number, international or North American notation",
+        pattern=rf"(?P<pre>^|[^0-9A-Za-z.+-]|{ESCAPE})"
+        r"(?:\+[1-9](?:[ ().-]{0,2}[0-9]){7,14}|\(?[2-9][0-9]{2}\)?[ .-][2-9][0-9]{2}[ .-][0-9]{4}\b)",
+        reach=Reach.FREE_TEXT,
+        hint=r"\+[1-9]|[ .-][2-9][0-9]{2}[ .-][0-9]{4}",
+        redacts={"call +49 30 901820-0 now": "call [REDACTED:phone] now", "(212) 555-0123": "[REDACTED:phone]", r"\n+14155550123": r"\n[REDACTED:phone]"},
+        leaves=("2026-11-21T01:20:00.000+01:00", "1795224313", "1e+10", "+5 points", "10.212.555.0123"),
+    ),
+    Family(
+        name="card",
+        meaning="payment card number (issuer prefix, Luhn checksum)",
+        pattern=_EDGE + r"(?:[3-6][0-9]{3}|2[2-7][0-9]{2})(?:[ -]?[0-9]{4}){2}[ -]?[0-9]{1,7}\b|" + r"\b3[47][0-9]{2}[ -]?[0-9]{6}[ -]?[0-9]{5}\b",
+        reach=Reach.FREE_TEXT,
+        hint=r"[2-6][0-9]{3}[ -]?[0-9]{4}",
+        valid=is_card,
+        redacts={"pay 4111 1111 1111 1111 ok": "pay [REDACTED:card] ok", "378282246310005": "[REDACTED:card]"},
+        leaves=("4111111111111112", "17952243131234567", "5a4111111111111111"),
+    ),
+    Family(
+        name="iban",
+        meaning="bank account number (country, length, checksum)",
+        pattern=_EDGE + r"[A-Z]{2}[0-9]{2}(?:[ ]?[A-Z0-9]){11,30}\b",
+        reach=Reach.FREE_TEXT,
+        hint=r"[A-Z]{2}[0-9]{2}[ ]?[A-Z0-9]{4}",
+        valid=is_iban,
+        redacts={"to DE89 3704 0044 0532 0130 00.": "to [REDACTED:iban]."},
+        leaves=("DE89370400440532013001", "AB12CDEF34567890"),
+    ),
+    Family(
+        name="ip_address",
+        meaning="public IP address (private, loopback and reserved ones stay)",
+        pattern=rf"(?P<pre>[A-Za-z]/|\b|{ESCAPE})(?:[0-9]{{1,3}}\.){{3,}}[0-9]{{1,3}}\b"
+        r"|(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}|(?:[0-9a-fA-F]{1,4}:){1,6}(?::[0-9a-fA-F]{1,4}){1,6}",
+        reach=Reach.FREE_TEXT,
+        hint=r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[0-9a-fA-F]:[0-9a-fA-F]{0,4}:[0-9a-fA-F]{1,4}",
+        valid=is_public_address,
+        redacts={"from 8.8.8.8:443": "from [REDACTED:ip_address]:443", "2a00:1450:4001:81b::200e": "[REDACTED:ip_address]"},
+        leaves=("http://127.0.0.1:8901/v1", "10.1.2.3", "Chrome/120.0.0.0", "1.2.3.4.5", "v1.2.3.4", "std::fmt", "12:34:56"),
+    ),
+)
