@@ -30,7 +30,7 @@ def configuration() -> str:
         key = dotted(path)
         variable = f"`TOKENTIDE_{'__'.join(map(str, path)).upper()}`" if "[]" not in key else ""
         sections.setdefault(str(path[0]), []).append([f"`{key}`", variable, _default(field), field.description or ""])
-    text = (DOCS / "configuration.intro.md").read_text(encoding="utf-8")
+    text = (DOCS / "intro" / "configuration.md").read_text(encoding="utf-8")
     for name, cells in sections.items():
         text += f"\n### `{name}`\n\n" + rows(("key", "variable", "default", "meaning"), cells)
     return text
@@ -49,8 +49,13 @@ def cli() -> str:
 
     from otel_exporter.cli import app
 
-    return "# Command line\n\n" + (DOCS / "cli.intro.md").read_text(encoding="utf-8") + "".join(
-        f"\n## {name}\n\n```\n{text}\n```\n" for name, text in _helps(typer.main.get_command(app), "tokentide", None)
+    return (
+        "# Command line\n\n"
+        + (DOCS / "intro" / "cli.md").read_text(encoding="utf-8")
+        + "".join(
+            f"\n## {name}\n\n```\n{text}\n```\n"
+            for name, text in _helps(typer.main.get_command(app), "tokentide", None)
+        )
     )
 
 
@@ -78,7 +83,7 @@ def columns() -> str:
     """The columns of a call."""
     from processors.contract import BOOKKEEPING, CALL
 
-    text = (DOCS / "columns.intro.md").read_text(encoding="utf-8")
+    text = (DOCS / "intro" / "columns.md").read_text(encoding="utf-8")
     text += "\n## `genai_calls`\n\n" + rows(("column", "type", "meaning"), map(_column, CALL))
     text += "\n## Only in `genai_ledger`\n\n" + rows(("column", "type", "meaning"), map(_column, BOOKKEEPING))
     return text

@@ -128,8 +128,9 @@ def table(ask: Ask, sql: str, parameters: Mapping[str, str] | None = None, title
 
 def read(answer: bytes, title: str = "") -> Table:
     """A table from an answer. A statement without columns (`EXPLAIN AST`) answers in lines of text."""
-    lines = answer.decode(errors="replace").splitlines()
-    if not lines or not lines[0].startswith("["):
+    # str.splitlines would also cut inside values, at U+0085 and the like
+    lines = answer.decode(errors="replace").removesuffix("\n").split("\n")
+    if not lines[0].startswith("["):
         return Table(("explain",), [[line] for line in lines], title=title)
     names, types, *rows = map(json.loads, lines)
     return Table(tuple(names), rows, tuple(types), title)

@@ -20,8 +20,8 @@ from otel_exporter.telemetry import Metric
 _ROWS: Final = ".arrow"
 _ERROR: Final = ".error.json"
 
-#: Appends tables to a spool, unless it has seen the digest: `DeadLetters.replay` offers every letter through this.
-Offer = Callable[[Mapping[str, pl.DataFrame], bytes], object]
+#: Makes tables durable, unless it has seen the digest lately.
+Offer = Callable[[Mapping[str, pl.DataFrame], bytes], None]
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class RecentDigests:
                 self._append(keys)
         except OSError as error:
             self._journalled = sys.maxsize  # perhaps cut in the middle of a record: rewrite it next time
-            _log.warning("digests not kept: retries after a restart may be stored twice", errno=error.errno)
+            _log.warning("digests not kept: retries after a restart may be stored twice", error=str(error))
 
     def _append(self, keys: Iterable[tuple[Key, float]]) -> None:
         records = b"".join(_RECORD.pack(at, name) for name, at in keys)

@@ -46,7 +46,7 @@ def send_files(address: str, token: str, paths: Sequence[Path], progress: Callab
 
 
 def _post(connection: http.client.HTTPConnection, url: str, token: str, body: bytes, path: Path) -> None:
-    headers = {"Content-Type": "application/x-protobuf", "Accept": "application/json"}
+    headers = {"Content-Type": "application/x-protobuf"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     for pause in _pauses():

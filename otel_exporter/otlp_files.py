@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, BinaryIO, Final, cast
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from otel_exporter.decode.door import parse
 from otel_exporter.failures import Reason, Refused
 from otel_exporter.otlp_json import to_protobuf
 from processors.batch import Signal
 
 Request = tuple[Signal, bytes]
 
-_REQUESTS: Final[dict[Signal, Callable[[], Message]]] = {
-    Signal.TRACES: ExportTraceServiceRequest,
-    Signal.LOGS: ExportLogsServiceRequest,
-    Signal.METRICS: ExportMetricsServiceRequest,
-}
 _JSON_KEYS: Final = {
     "resourceSpans": Signal.TRACES,
     "resource_spans": Signal.TRACES,
@@ -79,10 +72,8 @@ def _plain_name(path: Path) -> str:
     return path.name.removesuffix(_COMPRESSED)
 
 
-def _open(path: Path) -> IO[bytes]:
-    if path.suffix == _COMPRESSED:
-        return gzip.open(path)
-    return path.open("rb")
+def _open(path: Path) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(path)) if path.suffix == _COMPRESSED else path.open("rb")
 
 
 def _read_protobuf(path: Path, body: bytes) -> Iterator[Request]:
@@ -99,10 +90,9 @@ def _read_protobuf(path: Path, body: bytes) -> Iterator[Request]:
 
 def _is_whole(signal: Signal, body: bytes, *, strict: bool) -> bool:
     """Whether ``body`` is a request of ``signal``; ``strict``: with no field that only another signal has."""
-    request = _REQUESTS[signal]()
     try:
-        request.ParseFromString(body)
-    except DecodeError:
+        request = parse(signal, body)
+    except Refused:
         return False
     return not strict or not _has_unknown(request)
 
@@ -118,16 +108,16 @@ def _has_unknown(message: Message) -> bool:
     return False
 
 
-def _read_json(path: Path, file: IO[bytes]) -> Iterator[Request]:
+def _read_json(path: Path, file: BinaryIO) -> Iterator[Request]:
     """One document per line; a file that is one document over many lines is read whole."""
     first = file.readline()
     if not _is_document(first):
-        yield from _requests(path, file.seek(0) or file.read(), str(path))
+        yield from _requests(first + file.read(), str(path))
         return
-    yield from _requests(path, first, f"{path}:1")
+    yield from _requests(first, f"{path}:1")
     for number, line in enumerate(file, 2):
         if line.strip():
-            yield from _requests(path, line, f"{path}:{number}")
+            yield from _requests(line, f"{path}:{number}")
 
 
 def _is_document(line: bytes) -> bool:
@@ -138,7 +128,7 @@ def _is_document(line: bytes) -> bool:
     return True
 
 
-def _requests(path: Path, text: bytes, where: str) -> Iterator[Request]:
+def _requests(text: bytes, where: str) -> Iterator[Request]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):

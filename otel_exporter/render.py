@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import sys
@@ -14,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Final, TextIO
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_NEEDS_QUOTES: Final = re.compile(r'[",\r\n]')
 _UNLIMITED: Final = 100_000  # columns of a "terminal" that is a pipe: nothing is folded or cut
 _NUMERIC: Final = re.compile(r"^(Nullable\(|LowCardinality\()*(U?Int|Float|BFloat|Decimal)")
 
@@ -62,9 +62,8 @@ def as_json(table: Table, out: TextIO) -> None:
 
 def as_csv(table: Table, out: TextIO) -> None:
     """Comma separated with a header; nothing for NULL, JSON for arrays and maps."""
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([_cell(value, null="") for value in row] for row in table.rows)
+    rows = (table.columns, *table.rows)
+    out.writelines(",".join(_quoted(_cell(value, null="")) for value in row) + "\n" for row in rows)
 
 
 def as_table(table: Table, out: TextIO) -> None:
@@ -101,6 +100,11 @@ def _cell(value: Any, null: str) -> str:
     if isinstance(value, (list, dict, tuple, bool)):
         return json.dumps(value, ensure_ascii=False, default=plain)
     return str(value) if isinstance(value, (str, int, float)) else str(plain(value))
+
+
+def _quoted(cell: str) -> str:
+    """RFC 4180; the csv module leaves a lone carriage return bare."""
+    return '"' + cell.replace('"', '""') + '"' if _NEEDS_QUOTES.search(cell) else cell
 
 
 def _unique(columns: Sequence[str]) -> list[str]:

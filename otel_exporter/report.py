@@ -36,7 +36,9 @@ PARTS: Final = (
         "Spend by model",
         f"SELECT provider, model, {_SPEND} {_CALLS} GROUP BY provider, model ORDER BY cost_usd DESC, provider, model",
     ),
-    Part("day", "Spend by day (UTC)", f"SELECT toDate(c.started_at) AS day, {_SPEND} {_CALLS} GROUP BY day ORDER BY day"),
+    Part(
+        "day", "Spend by day (UTC)", f"SELECT toDate(c.started_at) AS day, {_SPEND} {_CALLS} GROUP BY day ORDER BY day"
+    ),
     Part(
         "tokens",
         "Tokens by class",
@@ -78,11 +80,11 @@ def since(text: str, now: datetime) -> datetime:
     Raises:
         Refused: it is neither.
     """
-    if match := _SPAN.fullmatch(text.strip()):
-        return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
     try:
+        if match := _SPAN.fullmatch(text.strip()):
+            return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
         moment = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise Refused(Reason.MALFORMED, f"{text!r} is no span such as 30d or 12h and no date") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

@@ -23,6 +23,7 @@ _LOCK: Final = "serve.lock"
 _FILE: Final = "serve.json"
 _PATIENCE: Final = 10.0  # seconds a starting serve may take until it listens
 _PAUSE: Final = 0.05
+_GLANCE: Final = 0.5  # seconds somebody who only looks may hold the lock
 
 
 class AlreadyServing(Exception):
@@ -73,7 +74,7 @@ def claim(data_dir: Path) -> Iterator[Claim]:
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     with _lock_file(data_dir, os.O_RDWR | os.O_CREAT) as descriptor:
-        if not _try_lock(descriptor):
+        if not _lock_soon(descriptor):
             running = _read(data_dir)
             raise AlreadyServing(data_dir, running.pid if running else None)
         (data_dir / _FILE).unlink(missing_ok=True)
@@ -94,7 +95,9 @@ def find(data_dir: Path, patience: float = _PATIENCE) -> Running | None:
         if (running := _read(data_dir)) is not None:
             return running
         if time.monotonic() > give_up:
-            raise RetryLater(Reason.STORE, f"a tokentide serve on {data_dir} is starting and does not answer yet")
+            raise RetryLater(
+                Reason.STORE, f"another tokentide process owns {data_dir} and does not answer yet; try again soon"
+            )
         time.sleep(_PAUSE)
     return None
 
@@ -115,6 +118,16 @@ def _lock_file(data_dir: Path, flags: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _lock_soon(descriptor: int) -> bool:
+    """Like `_try_lock`; a command that only looks holds the lock for a moment, which must not turn a serve away."""
+    give_up = time.monotonic() + _GLANCE
+    while not _try_lock(descriptor):
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(_PAUSE)
+    return True
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -116,7 +116,7 @@ class Spool:
                 reserved = written.bytes
         except OSError as error:
             self._release(reserved)
-            _log.error("the spool's disk refuses", errno=error.errno)
+            _log.error("the spool's disk refuses", error=str(error))
             raise RetryLater(Reason.SPOOL_FULL, "the spool's disk is full or failing", delay=5.0) from error
         return written
 
@@ -162,6 +162,14 @@ class Spool:
             reach("between-deletes")
         durable.sync_directory(self._path)
         self._measure()
+
+    def replay_dead_letters(self) -> int:
+        """Offer the rows ClickHouse refused again, each once even when this is cut and repeated; returns rows."""
+        return self.dead_letters.replay(self._offer)
+
+    def _offer(self, tables: Mapping[str, pl.DataFrame], digest: bytes) -> None:
+        if not self.seen("", digest):
+            self.append(tables, "", [digest])
 
     @property
     def bytes(self) -> int:

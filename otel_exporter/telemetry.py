@@ -46,6 +46,13 @@ class Metric(Enum):
         "Spans, log records and metric points that arrived well formed.",
         "Flat while traffic runs: look at the sender's exporter errors.",
     )
+    DECODE_FALLBACKS = Declared(
+        "tokentide_decode_fallbacks_total",
+        "counter",
+        ("signal",),
+        "Batches read message by message because reading them as columns failed. Nothing is lost; it is slower.",
+        "Grows: look for `decoding as columns failed` in the log; a sender encodes oddly, or chDB is short of memory.",
+    )
     STORED = Declared(
         "tokentide_stored_rows_total",
         "counter",

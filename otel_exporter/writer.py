@@ -157,7 +157,8 @@ class Writer:
             if self._batch is None:
                 self._enter("idle")
                 return False
-            self._enter("writing")
+            if self.state.name == "idle":  # while backing off it stays so until something succeeds
+                self._enter("writing")
             self._insert_all()
             self._finish(self._batch)
             self._enter("idle")
@@ -313,8 +314,8 @@ def _blames_rows(error: StoreRejected | StoreUnavailable) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """A sentence without payload: the store's are safe, an OSError's holds a path of ours."""
-    return f"disk: {error.strerror}" if isinstance(error, OSError) else str(error)
+    """A sentence without payload: the store's are safe, an OSError's holds at most a path of ours."""
+    return f"disk: {error}" if isinstance(error, OSError) else str(error)
 
 
 def _place(error: BaseException) -> str:

@@ -1,12 +1,12 @@
 r"""What a secret or a piece of personal data looks like, as data: one `Family` each, with its own examples.
 
-Patterns are written in the syntax that Rust's `regex` (linear time, no look-around, no back-reference) and Python's
-`re` share. ``\b`` is an ASCII word boundary in both. Two conventions:
+Patterns are for Rust's `regex` (linear time, no look-around, no back-reference), with ``\b`` meaning an ASCII word
+boundary; those of families with a checksum are also valid for Python's `re`. Two conventions:
 
-* what stands before the secret and must stay is the group ``pre`` (or ``pre2``); the opening quote of a quoted value is
-  one of ``q``, ``r``, ``s``;
+* what stands before the secret and must stay is the group ``pre`` (``pre2``, ``pre3``); the opening quote of a quoted
+  value is one of ``q``, ``r``, ``s``; what stands behind and must stay is ``post``;
 * text arrives inside JSON inside strings, so a line break may be spelled ``\n``: `ESCAPE` stands where a word
-  boundary would otherwise be missed, and ``\\{0,4}`` before quotes.
+  boundary would otherwise be missed, and ``\\*`` before quotes.
 
 To add a family: one entry here. `tests/unit/processors/test_redact.py` runs its examples, alone and inside JSON.
 """
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from processors.checksums import is_card, is_iban, is_public_address
+from processors.checksums import card, iban, public_address
 
 
 class Reach(StrEnum):
@@ -40,7 +40,8 @@ class Family:
         reach: where it is looked for.
         literals: every match contains one of these, in this spelling. All families' literals are searched in one pass.
         hint: where there are no literals: a cheap pattern found in (or around) every match.
-        valid: decides on the matched text, where a pattern cannot (checksums). None = every match counts.
+        valid: how many leading characters of a match are the real thing (0: none), where a pattern cannot tell.
+        nested: a match that is not valid may hide a valid one, so it is searched again from its second character.
         redacts: text -> what must become of it.
         leaves: look-alikes that must stay as they are.
     """
@@ -51,7 +52,8 @@ class Family:
     reach: Reach = Reach.EVERYWHERE
     literals: tuple[str, ...] = ()
     hint: str = ""
-    valid: Callable[[str], bool] | None = None
+    valid: Callable[[str], int] | None = None
+    nested: bool = False
     redacts: Mapping[str, str] = field(default_factory=dict)
     leaves: tuple[str, ...] = ()
 
@@ -61,9 +63,10 @@ class Family:
         return f"[REDACTED:{self.name}]"
 
     @property
-    def kept(self) -> tuple[str, ...]:
-        """The groups of the pattern that stay, in order."""
-        return tuple(name for name in ("pre", "pre2", "q", "r", "s") if f"(?P<{name}>" in self.pattern)
+    def replacement(self) -> str:
+        """The marker between the groups that stay, as Rust's `regex` writes it."""
+        before = "".join(f"${{{name}}}" for name in ("pre", "pre2", "pre3", "q", "r", "s") if f"(?P<{name}>" in self.pattern)
+        return before + self.marker + ("${post}" if "(?P<post>" in self.pattern else "")
 
 
 ESCAPE: Final = r"\\[nrtbf]|\\u[0-9a-fA-F]{4}"
@@ -72,7 +75,7 @@ _EDGE: Final = rf"(?P<pre>\b|{ESCAPE})"
 _GAP: Final = r"[ \t]{0,4}"
 _MARKER: Final = r"\[REDACTED:[a-z_]+\]"
 _BARE: Final = r"""[^\s"'\\,;&<>(){}\[\]]"""
-_QUOTED: Final = r"""(?P<q>\\{1,4}["'])[^"'\\]+|(?P<r>")(?:[^"\\]|\\.)+|(?P<s>')(?:[^'\\]|\\.)+"""
+_QUOTED: Final = r"""(?P<q>\\+["'])[^"'\\]+|(?P<r>")(?:[^"\\]|\\.)+|(?P<s>')(?:[^'\\]|\\.)+"""
 _SCHEME: Final = r"(?:(?i:bearer|basic|token|digest|apikey|api-key|negotiate)[ ]{1,4})"
 _KEY_WORDS: Final = (
     r"(?:pass(?:word|wd|phrase)|secret"
@@ -82,20 +85,19 @@ _KEY_WORDS: Final = (
     r"|security[ _-]?token)"
 )
 #: Found in every assignment of a secret, so that one pass over the text decides for all families that need one.
-_ASSIGNMENT: Final = r"(?i:passw|passphr|secret|[ _-]?key\\{0,4}[\"']?[ \t]{0,4}[:=]|token\\{0,4}[\"']?[ \t]{0,4}[:=]|authoriz|cookie|bearer )"
+_ASSIGNMENT: Final = r"(?i:passw|passphr|secret|[ _-]?key\\*[\"']?[ \t]{0,4}[:=]|token\\*[\"']?[ \t]{0,4}[:=]|authoriz|cookie|bearer )"
 
-#: The last part of an attribute name that says its whole value is a secret.
+#: Attribute names that say their whole value is a secret.
 SECRET_NAMES: Final = (
-    r"(?i)(?:^|[._/-]|[a-z0-9]_)(?:" + _KEY_WORDS + r"|(?:proxy[_-])?authorization|(?:set[_-])?cookie2?"
-    r"|api[_-]?key|x-[a-z-]{0,24}(?:key|token|auth)|credentials?)(?:\.[0-9]+)?$"
+    rf"(?i:.*(?:{_KEY_WORDS}|authorization|cookie2?|credentials?|x[._-][a-z_-]{{0,24}}(?:key|token|auth)))(?:\.[0-9]+)?",
 )
 
 SECRETS: Final[tuple[Family, ...]] = (
     Family(
         name="private_key",
-        meaning="PEM private key, to its END line or to the end of a text that was cut",
-        pattern=r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?s:.*?)"
-        r"(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----|\z)",
+        meaning="PEM private key, to its END line or, where that was cut off, as far as it can reach",
+        pattern=r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
+        r"(?:(?s:.*?)-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----|(?:[A-Za-z0-9+/=:,. \t\r\n-]|\\+[nrt])*)",
         literals=("-----BEGIN ",),
         redacts={
             "-----BEGIN RSA PRIVATE " "KEY-----\nMIIEow\nabc=\n-----END RSA PRIVATE KEY-----\nend": "[REDACTED:private_key]\nend",
@@ -106,7 +108,7 @@ SECRETS: Final[tuple[Family, ...]] = (
     Family(
         name="authorization",
         meaning="value of an Authorization header, in any notation",
-        pattern=rf"(?P<pre>(?i:authorization)\\{{0,4}}[\"']?{_GAP}[:=]{_GAP})"
+        pattern=rf"(?P<pre>(?i:authorization)\\*[\"']?{_GAP}[:=]{_GAP})"
         rf"(?:{_QUOTED}|{_SCHEME}?(?:{_MARKER}|{_BARE})+)",
         hint=_ASSIGNMENT,
         redacts={
@@ -120,7 +122,7 @@ SECRETS: Final[tuple[Family, ...]] = (
     Family(
         name="cookie",
         meaning="Cookie and Set-Cookie headers",
-        pattern=rf"(?P<pre>(?i:cookie)2?\\{{0,4}}[\"']?{_GAP}:{_GAP})(?:{_QUOTED}|[^\s=;\"'\\]+=[^\r\n\"'\\]+)",
+        pattern=rf"(?P<pre>(?i:cookie)2?\\*[\"']?{_GAP}:{_GAP})(?:{_QUOTED}|[^\s=;\"'\\]+=[^\r\n\"'\\]+)",
         hint=_ASSIGNMENT,
         redacts={
             "Cookie: sid=abc; theme=dark\nHost: x": "Cookie: [REDACTED:cookie]\nHost: x",
@@ -131,8 +133,9 @@ SECRETS: Final[tuple[Family, ...]] = (
     Family(
         name="credential",
         meaning="value assigned to a name such as password, api_key, client_secret, access_token",
-        pattern=rf"(?:(?P<pre>(?i:{_KEY_WORDS})\\{{0,4}}[\"']?{_GAP}(?:={{1,2}}>?|:){_GAP})(?:{_QUOTED})"
-        rf"|(?P<pre2>(?i:{_KEY_WORDS})\\{{0,4}}[\"']?{_GAP}(?:={{1,2}}>?|:){_GAP}){_SCHEME}?(?:{_MARKER}|{_BARE}){{6,}})",
+        pattern=rf"(?:(?P<pre>(?i:{_KEY_WORDS})\\*[\"']?{_GAP}(?:={{1,2}}>?|:){_GAP})(?:{_QUOTED})"
+        rf"|(?P<pre2>(?i:{_KEY_WORDS})\\*[\"']?{_GAP}={{1,2}}>?{_GAP}){_SCHEME}?(?:{_MARKER}|{_BARE}){{3,}}"
+        rf"|(?P<pre3>(?i:{_KEY_WORDS})\\*[\"']?{_GAP}:{_GAP}){_SCHEME}?(?:{_MARKER}|{_BARE}){{6,}})",
         hint=_ASSIGNMENT,
         redacts={
             "aws_secret_access_key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY": "aws_secret_access_key=[REDACTED:credential]",
@@ -154,7 +157,7 @@ SECRETS: Final[tuple[Family, ...]] = (
     Family(
         name="token",
         meaning="long opaque value assigned to a name ending in `token`",
-        pattern=rf"(?P<pre>(?i:token)\\{{0,4}}[\"']?{_GAP}[:=]{_GAP}\\{{0,4}}[\"']?)"
+        pattern=rf"(?P<pre>(?i:token)\\*[\"']?{_GAP}[:=]{_GAP}\\*[\"']?)"
         r"(?:[A-Za-z0-9._~+/=-]{16,})",
         hint=_ASSIGNMENT,
         redacts={"token: 0123456789abcdef0123": "token: [REDACTED:token]", '"token":"0123456789abcdef"': '"token":"[REDACTED:token]"'},
@@ -226,7 +229,8 @@ SECRETS: Final[tuple[Family, ...]] = (
     Family(
         name="azure_key",
         meaning="Azure AI key and shared access signature",
-        pattern=r"[A-Za-z0-9]{40,60}JQQJ99[A-Za-z0-9]{20,40}|(?P<pre>[?&;]sig=)[A-Za-z0-9%+/=_-]{20,}",
+        pattern=rf"(?P<pre>{ESCAPE})?[A-Za-z0-9]{{40,60}}JQQJ99[A-Za-z0-9]{{20,40}}"
+        r"|(?P<pre2>[?&;]sig=)[A-Za-z0-9%+/=_-]{20,}",
         literals=("JQQJ99", "sig="),
         redacts={
             "b" * 52 + "JQQJ99" + "A0" * 13: "[REDACTED:azure_key]",
@@ -293,10 +297,9 @@ SECRETS: Final[tuple[Family, ...]] = (
     Family(
         name="url_password",
         meaning="password in a URL",
-        pattern=r"(?P<pre>:\\?/\\?/[^\s/:@\"'\\?#]{0,100}:)[^\s/\"'\\?#]{1,200}@",
-        literals=(),
+        pattern=r"(?P<pre>:\\?/\\?/[^\s/:@\"'\\?#]{0,100}:)[^\s/\"'\\?#]{1,200}(?P<post>@)",
         hint="@",
-        redacts={"postgres://app:p4ss@db:5432/x": "postgres://app:[REDACTED:url_password]db:5432/x"},
+        redacts={"postgres://app:p4@ss@db:5432/x": "postgres://app:[REDACTED:url_password]@db:5432/x"},
         leaves=("http://127.0.0.1:8901/v1", "https://example.org/@user"),
     ),
 )
@@ -332,7 +335,8 @@ PERSONAL: Final[tuple[Family, ...]] = (
         pattern=_EDGE + r"(?:[3-6][0-9]{3}|2[2-7][0-9]{2})(?:[ -]?[0-9]{4}){2}[ -]?[0-9]{1,7}\b|" + r"\b3[47][0-9]{2}[ -]?[0-9]{6}[ -]?[0-9]{5}\b",
         reach=Reach.FREE_TEXT,
         hint=r"[2-6][0-9]{3}[ -]?[0-9]{4}",
-        valid=is_card,
+        valid=card,
+        nested=True,
         redacts={"pay 4111 1111 1111 1111 ok": "pay [REDACTED:card] ok", "378282246310005": "[REDACTED:card]"},
         leaves=("4111111111111112", "17952243131234567", "5a4111111111111111"),
     ),
@@ -342,18 +346,19 @@ PERSONAL: Final[tuple[Family, ...]] = (
         pattern=_EDGE + r"[A-Z]{2}[0-9]{2}(?:[ ]?[A-Z0-9]){11,30}\b",
         reach=Reach.FREE_TEXT,
         hint=r"[A-Z]{2}[0-9]{2}[ ]?[A-Z0-9]{4}",
-        valid=is_iban,
+        valid=iban,
+        nested=True,
         redacts={"to DE89 3704 0044 0532 0130 00.": "to [REDACTED:iban]."},
         leaves=("DE89370400440532013001", "AB12CDEF34567890"),
     ),
     Family(
         name="ip_address",
         meaning="public IP address (private, loopback and reserved ones stay)",
-        pattern=rf"(?P<pre>[A-Za-z]/|\b|{ESCAPE})(?:[0-9]{{1,3}}\.){{3,}}[0-9]{{1,3}}\b"
-        r"|(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}|(?:[0-9a-fA-F]{1,4}:){1,6}(?::[0-9a-fA-F]{1,4}){1,6}",
+        pattern=rf"(?:(?P<pre>{ESCAPE})|[A-Za-z]/|\b)(?:(?:[0-9]{{1,3}}\.){{3,}}[0-9]{{1,3}}"
+        r"|(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}|(?:[0-9a-fA-F]{1,4}:){1,6}(?::[0-9a-fA-F]{1,4}){1,6})\b",
         reach=Reach.FREE_TEXT,
-        hint=r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[0-9a-fA-F]:[0-9a-fA-F]{0,4}:[0-9a-fA-F]{1,4}",
-        valid=is_public_address,
+        hint=r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[0-9a-fA-F]::[0-9a-fA-F]|(?:[0-9a-fA-F]{1,4}:){7}",
+        valid=public_address,
         redacts={"from 8.8.8.8:443": "from [REDACTED:ip_address]:443", "2a00:1450:4001:81b::200e": "[REDACTED:ip_address]"},
         leaves=("http://127.0.0.1:8901/v1", "10.1.2.3", "Chrome/120.0.0.0", "1.2.3.4.5", "v1.2.3.4", "std::fmt", "12:34:56"),
     ),

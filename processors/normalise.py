@@ -13,7 +13,7 @@ from processors.dialects import DIALECTS
 from processors.dialects.dialect import EXTRAS, Dialect
 from processors.dialects.names import error_class, error_status, operation_name, provider_name, provider_of_model
 from processors.dialects.sheet import Sheet
-from processors.dialects.words import attr, first
+from processors.dialects.words import attr, count, dollars, first
 from processors.tokens import settle_tokens
 
 #: What every dialect says unless it says otherwise: the resource tells who runs the code that made the call.
@@ -69,7 +69,8 @@ class Normalise:
         ]
         if not spoken:
             return batch.with_frames(observations=pl.DataFrame(schema=OBSERVATION_SCHEMA))
-        observations = _honest_cost(settle_tokens(pl.concat(spoken))).sort("@record", maintain_order=True)
+        worded = _timed(_worded(pl.concat(spoken)), batch.signal)
+        observations = _honest_cost(settle_tokens(worded)).sort("@record", maintain_order=True)
         return batch.with_frames(observations=observations.select(OBSERVATION_SCHEMA.names()))
 
 
@@ -96,7 +97,7 @@ def _observe(rows: pl.DataFrame, dialect: Dialect, batch: Batch) -> pl.DataFrame
         *(_typed(said.get(name), _extra_type(name)).alias(name) for name in EXTRAS),
         *(pl.col(f"@{name}") for name in ("start", "end")),
     )
-    return _ranked(_timed(_worded(filled), batch.signal), dialect)
+    return _ranked(filled, dialect)
 
 
 def _extra_type(name: str) -> pl.DataType | type[pl.DataType]:
@@ -108,19 +109,10 @@ def _typed(expression: pl.Expr | None, dtype: pl.DataType | type[pl.DataType]) -
     if expression is None:
         return pl.lit(None, dtype)
     if dtype == pl.UInt64:
-        return expression.cast(pl.Float64, strict=False).round().cast(pl.UInt64, strict=False)
+        return count(expression)
     if dtype == MONEY:
-        return _money(expression.cast(pl.Float64, strict=False))
+        return dollars(expression)
     return expression.cast(dtype, strict=False)
-
-
-def _money(dollars: pl.Expr) -> pl.Expr:
-    """A double of dollars at the 12 digits we keep; not a finite number is unknown."""
-    finite = pl.when(dollars.is_finite() & (dollars.abs() < 1e9)).then(dollars)
-    return (finite * 1e12).round().cast(pl.Int128, strict=False).cast(pl.Decimal(38, 0)).mul(_PICODOLLAR).cast(MONEY)
-
-
-_PICODOLLAR: Final = pl.lit("0.000000000001").cast(pl.Decimal(38, 12))
 
 
 def _worded(observations: pl.DataFrame) -> pl.DataFrame:

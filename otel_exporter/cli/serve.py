@@ -8,8 +8,9 @@ import typer
 
 from otel_exporter.cli.options import ClickhouseUrl, ConfigFile, DataDir, configured
 
+
 def _port(meaning: str) -> Any:
-    return typer.Option(metavar="PORT", min=0, max=65535, help=meaning)
+    return typer.Option(metavar="PORT", help=meaning)
 
 
 def serve(
@@ -28,11 +29,6 @@ def serve(
 
     Runs until Ctrl-C or SIGTERM, then stores what it has acknowledged.
     """
-    import asyncio
-
-    from otel_exporter import logs
-    from otel_exporter.service import Service
-
     settings = configured(
         config,
         data_dir,
@@ -45,5 +41,11 @@ def serve(
         ("--insecure", "ingest.insecure", insecure or None),
         ("--insecure", "health.insecure", insecure or None),
     ).settings
+
+    import asyncio
+
+    from otel_exporter import logs
+    from otel_exporter.service import Service
+
     logs.configure(settings.log.level, settings.log.format)
     asyncio.run(Service(settings).run())

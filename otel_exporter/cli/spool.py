@@ -46,11 +46,13 @@ def replay(
     """
     from otel_exporter import runfile
     from otel_exporter.failures import Reason, Refused
-    from otel_exporter.ingest import replay_spool
 
     settings = settings_for(config, data_dir, clickhouse_url)
     if runfile.find(settings.store.data_dir):
         raise Refused(Reason.STORE, f"a serve is running on {settings.store.data_dir} and replays by itself")
+
+    from otel_exporter.ingest import replay_spool
+
     counts = replay_spool(settings, dead_letters=dead_letters)
     typer.echo(", ".join(f"{value} {name.replace('_', ' ')}" for name, value in asdict(counts).items()))
 

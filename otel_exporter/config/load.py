@@ -74,15 +74,13 @@ def _try(layers: Layers) -> tuple[Settings | None, list[Any]]:
     return None, errors
 
 
-def _forget(said: dict[str, Any], error: Any) -> None:
+def _forget(said: Any, error: Any) -> None:
     """Take a faulty value out; a faulty secret still counts as said."""
     path: Path = error["loc"]
-    if error["type"] == "rules" or any(isinstance(part, int) for part in path):
-        return
-    section: Any = said
+    section = said
     for part in path[:-1]:
-        section = section.get(part) if isinstance(section, dict) else None
-    if isinstance(section, dict):
+        section = section[part]
+    if error["type"] != "rules" and isinstance(section, dict):
         section.pop(path[-1], None)
         if kind_at(path) is Secret:
             section[path[-1]] = Secret(dotted(path))

@@ -19,6 +19,8 @@ PREFIX: Final = "TOKENTIDE_"
 #: Variables under our prefix that are not configuration.
 NOT_SETTINGS: Final = frozenset({"TOKENTIDE_CONFIG", "TOKENTIDE_TRACEBACK", "TOKENTIDE_FAILPOINT"})
 _DEEPEST: Final = 40
+_MOST_NODES: Final = 100_000
+_TOO_BIG: Final = "is nested too deeply, or its aliases never end"
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,24 @@ def _compose(file: FilePath) -> yaml.Node | Fault | None:
         return Fault("", line, f"is not YAML: {error.problem or error.context}")
     except yaml.YAMLError:
         return Fault("", str(file), "is not YAML: it holds characters YAML does not allow")
-    return root
+    except RecursionError:
+        return Fault("", str(file), _TOO_BIG)
+    return Fault("", str(file), _TOO_BIG) if root and _is_too_big(root) else root
+
+
+def _is_too_big(root: yaml.Node) -> bool:
+    """Whether aliases make the file endless, or as good as."""
+    below, visited = [(root, 0)], 0
+    while below:
+        node, depth = below.pop()
+        visited += 1
+        if depth > _DEEPEST or visited > _MOST_NODES:
+            return True
+        if isinstance(node, yaml.MappingNode):
+            below.extend((part, depth + 1) for pair in node.value for part in pair)
+        elif isinstance(node, yaml.SequenceNode):
+            below.extend((part, depth + 1) for part in node.value)
+    return False
 
 
 def _line(file: FilePath, node: yaml.Node) -> str:
@@ -105,7 +124,7 @@ def _line(file: FilePath, node: yaml.Node) -> str:
 
 
 class _FileReader:
-    """Walks the nodes of one file; remembers duplicate keys instead of stopping at the first."""
+    """Walks the nodes of one file; remembers faults instead of stopping at the first."""
 
     def __init__(self, file: FilePath) -> None:
         self.file = file
@@ -123,13 +142,16 @@ class _FileReader:
                 yield from self._lines_of_items(value, path)
 
     def _pairs(self, node: yaml.MappingNode, at: Path) -> Iterator[tuple[Path, yaml.Node, yaml.Node]]:
-        _Loader("").flatten_mapping(node)
+        try:
+            _Loader("").flatten_mapping(node)
+        except yaml.YAMLError:
+            self._fault(at, node, "can only merge (<<) sections")
         seen: set[str] = set()
         for key, value in node.value:
             name = str(getattr(key, "value", ""))
             if name in seen:
-                self.faults.append(Fault(dotted((*at, name)), _line(self.file, key), "appears twice in this section"))
-            elif len(at) < _DEEPEST:
+                self._fault((*at, name), key, "appears twice in this section")
+            else:
                 yield (*at, name), key, value
             seen.add(name)
 
@@ -137,10 +159,16 @@ class _FileReader:
         if isinstance(node, yaml.MappingNode):
             return {str(at[-1]): self._plain(value, at) for at, _, value in self._pairs(node, path)}
         if isinstance(node, yaml.SequenceNode):
-            items = node.value if len(path) < _DEEPEST else []
-            return [self._plain(item, (*path, index)) for index, item in enumerate(items)]
-        value = _Loader("").construct_object(node)
+            return [self._plain(item, (*path, index)) for index, item in enumerate(node.value)]
+        try:
+            value = _Loader("").construct_object(node)
+        except (yaml.YAMLError, ValueError):
+            self._fault(path, node, "is no value YAML knows: put it in quotes")
+            return None
         return self.file.parent / value if isinstance(value, str) and is_file(path) else value
+
+    def _fault(self, path: Path, node: yaml.Node, reason: str) -> None:
+        self.faults.append(Fault(dotted(path), _line(self.file, node), reason))
 
     def _lines_of_items(self, node: yaml.Node, path: Path) -> Iterator[Said]:
         """The line of every key inside a list, so that a fault there has a line too."""

@@ -12,6 +12,8 @@ from pydantic_core import CoreSchema, core_schema
 MASK: Final = "***"
 _UNITS: Final = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SIZE: Final = re.compile(r"\s*(\d+)\s*([KMGT]i?B?|B?)\s*", re.IGNORECASE)
+#: Dumped settings hold what `str` prints, never the secret.
+_PRINTED: Final = core_schema.to_string_ser_schema()
 
 
 class Secret:
@@ -40,7 +42,7 @@ class Secret:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Made from non-empty text (pydantic's protocol)."""
-        return core_schema.no_info_plain_validator_function(cls._accept)
+        return core_schema.no_info_plain_validator_function(cls._accept, serialization=_PRINTED)
 
     @classmethod
     def _accept(cls, value: object) -> Secret:
@@ -86,7 +88,8 @@ class ServerUrl:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Made from text (pydantic's protocol)."""
-        return core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
+        text = core_schema.str_schema()
+        return core_schema.no_info_after_validator_function(cls, text, serialization=_PRINTED)
 
 
 def _is_web_address(url: str) -> bool:

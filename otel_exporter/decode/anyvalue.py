@@ -27,6 +27,7 @@ from __future__ import annotations
 import json
 import math
 from base64 import b64encode
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final
@@ -36,16 +37,6 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from processors.batch import VALUE_TYPE
 
-_TYPES: Final = {
-    None: "empty",
-    "string_value": "string",
-    "bool_value": "bool",
-    "int_value": "int",
-    "double_value": "double",
-    "array_value": "array",
-    "kvlist_value": "kvlist",
-    "bytes_value": "bytes",
-}
 #: First byte of a serialized AnyValue: (field number << 3) | wire type. The field number is the place in VALUE_TYPE.
 _STRING_TAG: Final = (1 << 3) | 2
 _DOUBLE_TAG: Final = (4 << 3) | 1
@@ -53,29 +44,21 @@ _DOUBLE_BYTES: Final = 9  # the tag and eight bytes
 #: Where Polars writes a double as JavaScript does, but for a trailing ".0".
 _PLAIN_DOUBLES: Final = (1e-5, 1e15)
 _EXACT_INTEGERS: Final = 2.0**53
+_MORE: Final = 128  # a byte of a varint from here on is not its last
 _RAW: Final = pl.col("raw")
-_STRING: Final = pl.lit("string", VALUE_TYPE)
-_DOUBLE: Final = pl.lit("double", VALUE_TYPE)
+
+#: A type and the expression that gives the text of a serialized value of that type, and null for everything else.
+Reader = tuple[str, pl.Expr]
 
 
 def text(value: AnyValue) -> tuple[str, str]:
     """The type (one of VALUE_TYPE) and the text of one value. A kind of value newer than this code is ``empty``."""
-    kind = _TYPES.get(value.WhichOneof("value"), "empty")
-    match kind:
-        case "string":
-            return kind, value.string_value
-        case "bool":
-            return kind, "true" if value.bool_value else "false"
-        case "int":
-            return kind, str(value.int_value)
-        case "double":
-            return kind, double_text(value.double_value)
-        case "bytes":
-            return kind, b64encode(value.bytes_value).decode()
-        case "array" | "kvlist":
-            return kind, json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        case _:
-            return kind, ""
+    kind, read = _KINDS.get(value.WhichOneof("value"), _EMPTY)
+    return kind, read(value)
+
+
+def _json(value: AnyValue) -> str:
+    return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _plain(value: AnyValue) -> Any:
@@ -113,63 +96,68 @@ def double_text(number: float) -> str:
     return (format(Decimal(shortest), "f") if "e" in shortest else shortest).removesuffix(".0")
 
 
+_EMPTY: Final[tuple[str, Callable[[AnyValue], str]]] = ("empty", lambda _: "")
+_KINDS: Final[dict[str | None, tuple[str, Callable[[AnyValue], str]]]] = {
+    "string_value": ("string", lambda value: value.string_value),
+    "bool_value": ("bool", lambda value: "true" if value.bool_value else "false"),
+    "int_value": ("int", lambda value: str(value.int_value)),
+    "double_value": ("double", lambda value: double_text(value.double_value)),
+    "array_value": ("array", _json),
+    "kvlist_value": ("kvlist", _json),
+    "bytes_value": ("bytes", lambda value: b64encode(value.bytes_value).decode()),
+}
+
+
 def columns(serialized: pl.Series) -> pl.DataFrame:
     """The columns ``type`` and ``value`` of a binary column of serialized AnyValues, no bytes meaning no value."""
-    frame = pl.DataFrame({"raw": serialized}).with_columns(_is_string(1).alias("easy"))
-    easy = frame.get_column("easy")
-    strings = frame.select(_easy())
-    if easy.all():
-        return strings
-    rest = _rest(frame.filter(~easy).select("raw"))
-    place = (~easy).cum_sum().cast(pl.Int64)
-    return pl.DataFrame([strings[name].zip_with(easy, rest[name].gather((place - 1).clip(0))) for name in ("type", "value")])
+    return _read(serialized.alias("raw"), _readers())
+
+
+def _read(raw: pl.Series, readers: Sequence[Reader]) -> pl.DataFrame:
+    """What the first reader can read; what it cannot is left to the next one, and at last to upb."""
+    if not readers:
+        return _read_distinct(raw)
+    (kind, reader), *others = readers
+    texts = raw.to_frame().select(reader.alias("value")).to_series()
+    kinds = pl.Series("type", [kind], VALUE_TYPE).new_from_index(0, len(raw))
+    found = texts.is_not_null()
+    if found.all():
+        return pl.DataFrame([kinds, texts])
+    rest = _read(raw.filter(~found), others)
+    place = ((~found).cum_sum().cast(pl.Int64) - 1).clip(0)
+    return pl.DataFrame([mine.zip_with(found, rest[mine.name].gather(place)) for mine in (kinds, texts)])
+
+
+def _read_distinct(raw: pl.Series) -> pl.DataFrame:
+    distinct = raw.unique()
+    read = [text(AnyValue.FromString(value)) for value in distinct.to_list()]
+    kinds, texts = zip(*read, strict=True) if read else ((), ())
+    known = pl.DataFrame([distinct, pl.Series("type", kinds, VALUE_TYPE), pl.Series("value", texts, pl.String)])
+    return raw.to_frame().join(known, on="raw", how="left", maintain_order="left").drop("raw")
 
 
 @cache
-def _easy() -> list[pl.Expr]:
-    strings = pl.when("easy").then(_RAW.bin.slice(2)).cast(pl.String)
-    return [pl.when("easy").then(_STRING).alias("type"), strings.alias("value")]
+def _readers() -> tuple[Reader, ...]:
+    return ("string", _string(1)), ("string", pl.coalesce(_string(2), _string(3))), ("double", _double())
 
 
-def _rest(frame: pl.DataFrame) -> pl.DataFrame:
-    """Longer strings and most doubles as columns, every other value once per distinct spelling."""
-    quick = frame.with_columns(_quick())
-    slow = quick.filter(pl.all_horizontal(pl.col("string", "double").is_null())).get_column("raw").unique()
-    return quick.join(_each(slow), on="raw", how="left", maintain_order="left").select(_either())
+def _string(digits: int) -> pl.Expr:
+    """The text of a value that is a string and nothing else: tag, length in ``digits`` bytes, text. Else null."""
+    length, whole = pl.lit(0, pl.UInt32), _byte(0) == _STRING_TAG
+    for digit in range(1, 1 + digits):
+        more = _byte(digit) >= _MORE
+        length += (_byte(digit) % _MORE) * _MORE ** (digit - 1)
+        whole &= more if digit < digits else ~more
+    return pl.when(whole & (_RAW.bin.size() == length + 1 + digits)).then(_RAW.bin.slice(1 + digits)).cast(pl.String)
 
 
-@cache
-def _quick() -> list[pl.Expr]:
-    strings = pl.when(_is_string(2)).then(_RAW.bin.slice(3)).when(_is_string(3)).then(_RAW.bin.slice(4)).cast(pl.String)
-    return [strings.alias("string"), _plain_double_text().alias("double")]
+def _byte(place: int) -> pl.Expr:
+    return _RAW.bin.get(place, null_on_oob=True).cast(pl.UInt32)
 
 
-@cache
-def _either() -> list[pl.Expr]:
-    kind = pl.when(pl.col("string").is_not_null()).then(_STRING).when(pl.col("double").is_not_null()).then(_DOUBLE)
-    return [pl.coalesce(kind, "type").alias("type"), pl.coalesce("string", "double", "text").alias("value")]
-
-
-@cache
-def _is_string(digits: int) -> pl.Expr:
-    """Whether these bytes are a string and nothing else: tag, length in ``digits`` bytes, text."""
-    length, whole = pl.lit(0, pl.UInt32), _RAW.bin.get(0, null_on_oob=True) == _STRING_TAG
-    for digit in range(digits):
-        byte = _RAW.bin.get(1 + digit, null_on_oob=True).cast(pl.UInt32)
-        length += (byte & 127) * 128**digit
-        whole &= byte >= 128 if digit < digits - 1 else byte < 128
-    return (whole & (_RAW.bin.size() == length + 1 + digits)).fill_null(False)
-
-
-def _plain_double_text() -> pl.Expr:
-    """The text of the doubles that Polars writes as `double_text` does; null for other doubles and other values."""
-    is_double = (_RAW.bin.size() == _DOUBLE_BYTES) & (_RAW.bin.get(0, null_on_oob=True) == _DOUBLE_TAG)
+def _double() -> pl.Expr:
+    """The text of a double that Polars writes as `double_text` does. Else null."""
+    is_double = (_RAW.bin.size() == _DOUBLE_BYTES) & (_byte(0) == _DOUBLE_TAG)
     number = pl.when(is_double).then(_RAW.bin.slice(1)).bin.reinterpret(dtype=pl.Float64, endianness="little")
     plain = number.abs().is_between(*_PLAIN_DOUBLES) | (number == 0)
     return pl.when(plain).then(number).cast(pl.String).str.strip_suffix(".0")
-
-
-def _each(serialized: pl.Series) -> pl.DataFrame:
-    read = [text(AnyValue.FromString(raw)) for raw in serialized.to_list()]
-    kinds, texts = zip(*read, strict=True) if read else ((), ())
-    return pl.DataFrame({"raw": serialized, "type": kinds, "text": texts}, {"raw": pl.Binary, "type": VALUE_TYPE, "text": pl.String})

@@ -10,16 +10,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from otel_exporter.decode import anyvalue
-from processors.batch import ATTRIBUTES, EVENTS, LEVEL, LINKS, LOGS, RESOURCES, SCOPES, SPANS, Batch, Signal, empty
+from otel_exporter.decode.rows import blank
+from processors.batch import ATTRIBUTES, EVENTS, LEVEL, LINKS, LOGS, RESOURCES, SCOPES, SPANS, Batch, Signal
 
 _VIEW: Final = Path(__file__).parent.parent / "otlp" / "otlp.proto"
 _MESSAGE: Final = {Signal.TRACES: "Traces", Signal.LOGS: "Logs"}
@@ -29,8 +29,8 @@ _SETTINGS: Final = (
     ", max_threads = 1"  # the whole batch is one row
 )
 _IDS: Final = frozenset({"trace_id", "span_id", "parent_span_id"})
-#: One level of OTLP as flat columns, or lists of the next level.
-Fields = dict[str, pa.Array]
+#: One level of OTLP: flat Arrow columns, and lists of the next levels.
+Fields = dict[str, Any]
 
 
 class ArrowEngine(Protocol):
@@ -103,12 +103,7 @@ def _batch(levels: dict[str, Fields], signal: Signal, tenant: str) -> Batch:
     else:
         bodies = anyvalue.columns(pl.Series(levels["record"]["body"]))
         frames["records"] = _frame(levels["record"] | {"body_type": bodies["type"], "body": bodies["value"]}, LOGS)
-    return replace(_blank(signal), tenant=tenant).with_frames(**frames, attributes=_attributes(levels))
-
-
-@cache
-def _blank(signal: Signal) -> Batch:
-    return empty(signal)
+    return replace(blank(signal), tenant=tenant).with_frames(**frames, attributes=_attributes(levels))
 
 
 def _frame(level: Fields, schema: pl.Schema) -> pl.DataFrame:
@@ -127,10 +122,10 @@ def _attributes(levels: dict[str, Fields]) -> pl.DataFrame:
     """The attributes of every level as one frame, so that the values of all levels are read together."""
     parts = {level: _members(fields, "attributes", "owner") for level, fields in levels.items()}
     rows = pa.concat_tables(pa.table(fields) for fields in parts.values())
-    names = pl.concat([_repeated(level, len(fields["owner"])) for level, fields in parts.items()])
-    values = anyvalue.columns(pl.Series(rows.column("value")))
-    level: Fields = {"level": names, "owner": rows["owner"], "key": rows["key"], "type": values["type"], "value": values["value"]}
-    return pl.DataFrame([_column(name, level[name], dtype) for name, dtype in ATTRIBUTES.items()])
+    columns: Fields = {name: rows.column(name) for name in ("owner", "key")}
+    columns |= anyvalue.columns(pl.Series(rows.column("value"))).to_dict()
+    columns["level"] = pl.concat([_repeated(level, len(fields["owner"])) for level, fields in parts.items()])
+    return pl.DataFrame([_column(name, columns[name], dtype) for name, dtype in ATTRIBUTES.items()])
 
 
 def _repeated(level: str, times: int) -> pl.Series:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -19,6 +20,12 @@ REQUEST: Final[dict[Signal, type[Request]]] = {
     Signal.LOGS: ExportLogsServiceRequest,
     Signal.METRICS: ExportMetricsServiceRequest,
 }
+#: The repeated fields that lead to the records: of the request, of a resource, of a scope.
+PATH: Final[dict[Signal, tuple[str, str, str]]] = {
+    Signal.TRACES: ("resource_spans", "scope_spans", "spans"),
+    Signal.LOGS: ("resource_logs", "scope_logs", "log_records"),
+    Signal.METRICS: ("resource_metrics", "scope_metrics", "metrics"),
+}
 
 
 def parse(signal: Signal, body: bytes) -> Request:
@@ -30,27 +37,30 @@ def parse(signal: Signal, body: bytes) -> Request:
     try:
         return REQUEST[signal].FromString(body)
     except DecodeError as error:
-        sentence = f"The body is not a well-formed {REQUEST[signal].__name__} in protobuf."
+        sentence = f"The body is not a well-formed {REQUEST[signal].DESCRIPTOR.name} in protobuf."
         raise Refused(Reason.MALFORMED, sentence) from error
 
 
 def validate(signal: Signal, body: bytes) -> int:
     """How many spans, log records or metric points the request holds.
 
-    Only what protobuf itself demands is checked: ids of any length and times in any order are the sender's to know.
+    Only what protobuf itself demands is checked: an id may have any length and a span may end before it starts.
 
     Raises:
         Refused: MALFORMED, as `parse` says.
     """
-    request = parse(signal, body)
-    match signal:
-        case Signal.TRACES:
-            return sum(len(scope.spans) for resource in request.resource_spans for scope in resource.scope_spans)
-        case Signal.LOGS:
-            return sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs)
-        case Signal.METRICS:
-            scopes = (scope for resource in request.resource_metrics for scope in resource.scope_metrics)
-            return sum(len(points(metric)) for scope in scopes for metric in scope.metrics)
+    lists = _lists(signal, parse(signal, body))
+    if signal is Signal.METRICS:
+        return sum(len(points(metric)) for metrics in lists for metric in metrics)
+    return sum(map(len, lists))
 
 
-def points(metric: Metric) -> ...:
+def _lists(signal: Signal, request: Request) -> Iterator[Sequence[Any]]:
+    resources, scopes, records = PATH[signal]
+    return (getattr(scope, records) for resource in getattr(request, resources) for scope in getattr(resource, scopes))
+
+
+def points(metric: Metric) -> Sequence[Any]:
+    """The points of a metric, whatever its kind. A kind newer than this code has none."""
+    kind = metric.WhichOneof("data")
+    return getattr(metric, kind).data_points if kind else ()

@@ -173,13 +173,14 @@ class Body:
         self._pieces.append(piece)
 
     def whole(self) -> bytes:
-        """The whole body, inflated.
+        """The whole body, inflated; asked for once, the pieces are let go.
 
         Raises:
             Refused: its compressed data ends early.
         """
         self._inflation.finish()
-        return b"".join(self._pieces)
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
 
 
 def _windows(data: bytes) -> Iterator[bytes]:

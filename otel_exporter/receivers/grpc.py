@@ -59,9 +59,9 @@ class GrpcReceiver:
     async def stop(self, grace: float) -> None:
         """Take no more calls, give those under way ``grace`` seconds, then cancel what is left."""
         self._stopping = True
-        if self._server is not None:
-            await self._server.stop(grace)
-            self._server = None
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop(grace)
         self._intake.close()
 
     def _options(self) -> list[tuple[str, int]]:

@@ -68,12 +68,13 @@ class HttpReceiver:
         New requests on open connections are asked to come back.
         """
         self._stopping = True
-        if self._listener is not None and self._server is not None:
-            self._listener.close()
+        listener, server = self._listener, self._server
+        self._listener = self._server = None
+        if listener is not None and server is not None:
+            listener.close()
             await self._until_idle(grace)
-            self._server.pre_shutdown()
-            await self._server.shutdown(0.1)
-            self._listener = self._server = None
+            server.pre_shutdown()
+            await server.shutdown(0.1)
         self._intake.close()
 
     async def _until_idle(self, grace: float) -> None:
@@ -159,7 +160,6 @@ async def _invite(request: web.BaseRequest) -> None:
     """Answer `Expect: 100-continue` (curl, big bodies): whatever was refused before this was refused unsent."""
     if request.version >= HttpVersion11 and request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0
 
 
 class _Connection(web.RequestHandler):

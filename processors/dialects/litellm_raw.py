@@ -2,8 +2,8 @@
 
 It repeats the call of its parent span, so it is believed last. It counts when the parent is lost: custom authentication
 without a parent span, or several calls inside one span of the application, which overwrite each other there.
-`usage` is Python repr in the provider's own shape. Only an OpenAI-shaped answer carries the id that LiteLLM reports
-too; any other is joined to its parent span.
+`usage` is Python repr in the provider's own shape. Only chat completions carry the id that LiteLLM reports too; any
+other is joined to its parent span.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ _usage = pl.col("llm.*.usage")
 _input = pl.coalesce(number_at(_usage, "prompt_tokens"), number_at(_usage, "input_tokens"))
 #: Anthropic counts cached tokens beside `input_tokens`; LiteLLM's and OpenAI's `prompt_tokens` include them.
 _beside = number_at(_usage, "prompt_tokens").is_null() & number_at(_usage, "cache_read_input_tokens").is_not_null()
-_ids_pass_through = has("llm.*.object") | (_provider == "None")
+#: LiteLLM gives other answers an id of its own: a new one, or (Responses API) the provider's, wrapped or encrypted.
+_same_id = pl.col("llm.*.object").is_in(["chat.completion", "text_completion"]) | (
+    (_provider == "None") & ~has("llm.*.object")
+)
 
 DERIVE: Final = {
     "~proxied": says("metadata.user_api_key_team_id", "metadata.user_api_key_team_alias"),
@@ -47,7 +50,7 @@ SAID: Final = {
     "model": attr("llm.*.model"),
     "response_model": attr("llm.*.model"),
     "requested_model": pl.lit(None, pl.String),
-    "response_id": pl.when(_ids_pass_through).then(attr("llm.*.id")),
+    "response_id": pl.when(_same_id).then(attr("llm.*.id")),
     "service_tier": attr("llm.*.service_tier"),
     "input_tokens": _input,
     "output_tokens": pl.coalesce(number_at(_usage, "completion_tokens"), number_at(_usage, "output_tokens")),

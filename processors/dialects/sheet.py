@@ -43,71 +43,70 @@ class Sheet:
 
     def __init__(self, names: Iterable[str]) -> None:
         wanted = {name for name in names if not name.startswith("@")}
-        self._resource = {name.removeprefix("resource:") for name in wanted if name.startswith("resource:")}
+        self._resource = {name for name in wanted if name.startswith("resource:")}
         self._events = {name for name in wanted if name.startswith(("event:", "event_time:"))}
-        self._records = wanted - self._events - {f"resource:{key}" for key in self._resource}
+        self._records = wanted - self._events - self._resource
+        self._attributes = {name for name in self._records if "*" not in name}
         wild = {name.removesuffix("@") for name in self._records if "*" in name}
         self._patterns = {name: _pattern(name) for name in sorted(wild)}
-        self._attributes = {name for name in self._records if "*" not in name}
+        self._cells = pl.Enum(sorted(self._attributes | self._events | wild | {f"{name}@" for name in wild}))
 
     def __call__(self, batch: Batch) -> pl.DataFrame:
         """One row per record that carries at least one of the wanted attributes or events."""
-        cells = pl.concat([self._record_cells(batch), self._event_cells(batch)])
+        cells = self._record_cells(batch)
+        if self._events and batch.events.height:
+            cells = pl.concat([cells, self._event_cells(batch)])
+        wide = _pivot(cells, "record")
         fields = _SPAN_FIELDS if batch.signal is Signal.TRACES else _LOG_FIELDS
+        head = batch.records.join(wide.select("record"), on="record", how="semi", maintain_order="left")
         scopes = batch.scopes.select("scope", pl.col("name").alias("@scope"), pl.col("version").alias("@scope_version"))
-        head = batch.records.select("record", "resource", "scope", **fields).join(scopes, on="scope", how="left")
-        wide = _pivot(cells, "record", self._records | self._events)
+        head = head.select("record", "resource", "scope", **fields)
+        head = head.join(scopes, on="scope", how="left", maintain_order="left")
+        head = head.join(self._resources(batch), on="resource", how="left", maintain_order="left")
         sheet = head.join(wide, on="record", how="inner", maintain_order="left")
-        return sheet.join(self._resources(batch), on="resource", how="left", maintain_order="left")
+        missing = sorted((self._records | self._events | self._resource) - set(sheet.columns))
+        return sheet.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
 
     def _record_cells(self, batch: Batch) -> pl.DataFrame:
         """(record, name, value) of the wanted attributes, wildcard ones under their pattern."""
-        attributes = batch.attributes.filter(pl.col("level") == "record").select("owner", "key", "value")
-        keys = attributes.select(pl.col("key").unique())
-        plain = attributes.filter(pl.col("key").is_in(keys.filter(pl.col("key").is_in(self._attributes))["key"]))
-        cells = [_cells(plain, pl.col("key"), pl.col("value"))]
+        attributes = batch.attributes.filter(pl.col("level") == "record")
+        names = self._names_of(attributes.select(pl.col("key").unique()))
+        star = pl.col("star").is_not_null()
+        return attributes.join(names, on="key", how="inner", maintain_order="left").select(
+            record="owner", name="name", value=pl.when(star).then("star").otherwise("value")
+        )
+
+    def _names_of(self, keys: pl.DataFrame) -> pl.DataFrame:
+        """(key, name, star): the sheet columns each distinct key fills; ``star`` is a value of its own."""
+        plain = keys.filter(pl.col("key").is_in(self._attributes))
+        found = [plain.select("key", name="key", star=pl.lit(None, pl.String))]
         for name, pattern in self._patterns.items():
-            matching = keys.filter(pl.col("key").str.contains(pattern))["key"]
-            if matching.is_empty():
-                continue
-            hits = attributes.filter(pl.col("key").is_in(matching))
-            cells.append(_cells(hits, pl.lit(name), pl.col("value")))
-            cells.append(_cells(hits, pl.lit(f"{name}@"), pl.col("key").str.extract(pattern, 1)))
-        return pl.concat(cells)
+            matching = keys.with_columns(star=pl.col("key").str.extract(pattern, 1)).drop_nulls("star")
+            found.append(matching.select("key", name=pl.lit(name), star=pl.lit(None, pl.String)))
+            found.append(matching.select("key", name=pl.lit(f"{name}@"), star="star"))
+        return pl.concat(found).with_columns(pl.col("name").cast(self._cells))
 
     def _event_cells(self, batch: Batch) -> pl.DataFrame:
-        times = batch.events.select("record", name="event_time:" + pl.col("name"), value=pl.col("time").cast(pl.String))
         keys = {name.split(":", 2)[2] for name in self._events if name.startswith("event:")}
-        attributes = batch.attributes.filter((pl.col("level") == "event") & pl.col("key").is_in(list(keys)))
-        said = attributes.join(batch.events, left_on="owner", right_on="event", how="inner").select(
-            "record", name="event:" + pl.col("name") + ":" + pl.col("key"), value="value"
-        )
-        return pl.concat([times, said]).filter(pl.col("name").is_in(list(self._events)))
+        times = batch.events.select("record", name="event_time:" + pl.col("name"), value=pl.col("time").cast(pl.String))
+        attributes = batch.attributes.filter((pl.col("level") == "event") & pl.col("key").is_in(keys))
+        said = attributes.join(batch.events, left_on="owner", right_on="event", how="inner", maintain_order="left")
+        said = said.select("record", name="event:" + pl.col("name") + ":" + pl.col("key"), value="value")
+        wanted = pl.concat([times, said]).filter(pl.col("name").is_in(self._events))
+        return wanted.with_columns(pl.col("name").cast(self._cells))
 
     def _resources(self, batch: Batch) -> pl.DataFrame:
-        attributes = batch.attributes.filter(
-            (pl.col("level") == "resource") & pl.col("key").is_in(list(self._resource))
-        )
+        keys = {name.removeprefix("resource:") for name in self._resource}
+        attributes = batch.attributes.filter((pl.col("level") == "resource") & pl.col("key").is_in(keys))
         cells = attributes.select(pl.col("owner").alias("resource"), name="resource:" + pl.col("key"), value="value")
-        wide = _pivot(cells, "resource", {f"resource:{key}" for key in self._resource})
-        return batch.resources.select("resource").join(wide, on="resource", how="left")
+        return _pivot(cells, "resource")
 
 
-def _cells(attributes: pl.DataFrame, name: pl.Expr, value: pl.Expr) -> pl.DataFrame:
-    return attributes.select(pl.col("owner").alias("record"), name.alias("name"), value.alias("value"))
-
-
-def _pivot(cells: pl.DataFrame, index: str, names: set[str]) -> pl.DataFrame:
-    """Cells to columns; a name nobody carries becomes a column of nulls. The first cell of a name wins."""
-    wide = (
-        cells.pivot(on="name", index=index, values="value", aggregate_function="first", maintain_order=True)
-        if cells.height
-        else cells.select(index)
-    )
-    missing = sorted(names - set(wide.columns))
-    return wide.select(index, *sorted(names & set(wide.columns))).with_columns(
-        pl.lit(None, pl.String).alias(name) for name in missing
-    )
+def _pivot(cells: pl.DataFrame, index: str) -> pl.DataFrame:
+    """Cells to columns. The first cell of a name wins."""
+    if cells.is_empty():
+        return cells.select(index)
+    return cells.pivot(on="name", index=index, values="value", aggregate_function="first", maintain_order=True)
 
 
 def _pattern(name: str) -> str:

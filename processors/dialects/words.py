@@ -10,9 +10,12 @@ from typing import Final
 
 import polars as pl
 
-from processors.contract import TEXTS
+from processors.contract import MONEY, TEXTS
 
 MAX_REPR: Final = 65_536  # characters of a Python-repr value we are willing to parse
+MAX_COUNT: Final = 1e12  # more tokens than anyone counts: such a number is garbage, and sums must not overflow
+MAX_DOLLARS: Final = 1e9
+_PICODOLLAR: Final = pl.lit("0.000000000001").cast(MONEY)
 _SILENT: Final = ("", "None", "null")  # how producers say nothing
 _BAD_ESCAPE: Final = re.compile(r"""(?<!\\)(?:\\\\)*\\[^\\'"abfnrtvxuUN0-7]""")  # no repr has it, and Python warns
 
@@ -51,6 +54,20 @@ def is_true(name: str) -> pl.Expr:
 def milliseconds(seconds: pl.Expr) -> pl.Expr:
     """Seconds, as text, in milliseconds."""
     return seconds.cast(pl.Float64, strict=False) * 1000.0
+
+
+def count(number: pl.Expr) -> pl.Expr:
+    """A whole number of tokens or requests, as text or number; what cannot be one is unknown."""
+    value = number.cast(pl.Float64, strict=False)
+    return pl.when(value.is_between(0, MAX_COUNT)).then(value.round().cast(pl.UInt64, strict=False))
+
+
+def dollars(number: pl.Expr) -> pl.Expr:
+    """A double of dollars, as text or number, at the 12 digits we keep; what is not a finite number is unknown."""
+    value = number.cast(pl.Float64, strict=False)
+    finite = pl.when(value.is_finite() & (value.abs() < MAX_DOLLARS)).then(value)
+    picodollars = (finite * 1e12).round().cast(pl.Int128, strict=False).cast(pl.Decimal(38, 0))
+    return (picodollars * _PICODOLLAR).cast(MONEY)
 
 
 def address(host: str, port: str) -> pl.Expr:
@@ -98,10 +115,11 @@ def python_repr(text: pl.Expr) -> pl.Expr:
 def _each_distinct(texts: pl.Series, read: Callable[[str], object], dtype: pl.DataType) -> pl.Series:
     """``read`` applied once per distinct text."""
     distinct = texts.drop_nulls().unique()
-    values = pl.Series([read(text) for text in distinct], dtype=dtype)
+    values = pl.Series(texts.name, [read(text) for text in distinct], dtype=dtype)
     if distinct.is_empty():
         return pl.Series(texts.name, [None] * len(texts), dtype=dtype)
-    return texts.replace_strict(distinct, values, default=None, return_dtype=dtype)
+    places = pl.Series(range(len(distinct)), dtype=pl.UInt32)
+    return values.gather(texts.replace_strict(distinct, places, default=None, return_dtype=pl.UInt32))
 
 
 def _list(text: str) -> list[str] | None:

@@ -65,8 +65,10 @@ def with_rates(calls: pl.DataFrame, cards: Mapping[int, Sequence[Line]]) -> pl.D
         & _at_this_hour(windows)
     )
     chosen = rows.join(lines, on="@card").filter(applies).drop("@card", "@at", "@billed", "@size")
-    return calls.with_row_index("@row").with_columns(pl.col("@row").cast(pl.Int64)).join(
-        chosen, on="@row", how="left", maintain_order="left"
+    return (
+        calls.with_row_index("@row")
+        .with_columns(pl.col("@row").cast(pl.Int64))
+        .join(chosen, on="@row", how="left", maintain_order="left")
     )
 
 

@@ -14,9 +14,8 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeVar
 
 from processors.prices.entry import Entry, amount, first_amount, thresholds, tiers
-from processors.prices.names import cleaned
 from processors.prices.providers import openai_residency, vertex_location
-from processors.prices.rates import FREE, UNKNOWN, Rates
+from processors.prices.rates import FREE, NOTHING, UNKNOWN, Rates
 from processors.prices.special import REACHED_IS_CROSSED, rates_for, router_fee
 from processors.prices.standard import BATCH, TIER_SUFFIX, Case
 from processors.prices.table import Found, Table
@@ -69,9 +68,9 @@ class Line:
     entry: str = ""
     version: str = ""
     by_size: bool = False
-    discount: Decimal = Decimal(0)
-    margin: Decimal = Decimal(0)
-    margin_per_call: Decimal = Decimal(0)
+    discount: Decimal = NOTHING
+    margin: Decimal = NOTHING
+    margin_per_call: Decimal = NOTHING
 
 
 @dataclass(frozen=True)
@@ -90,12 +89,12 @@ class Cards:
         near = [scope for scope in scopes if scope.covers(key.provider, names)]
         dates = sorted({date for scope in near for date in (scope.since, scope.until) if date})
         return [
-            line
-            for since, until in pairwise([None, *dates, None])
-            for line in self._lines(key, names, since, until)
+            line for since, until in pairwise([None, *dates, None]) for line in self._lines(key, names, since, until)
         ]
 
-    def _lines(self, key: Key, names: tuple[str, ...], since: datetime | None, until: datetime | None) -> Iterator[Line]:
+    def _lines(
+        self, key: Key, names: tuple[str, ...], since: datetime | None, until: datetime | None
+    ) -> Iterator[Line]:
         """The lines of a span of time in which no date lies."""
         override = _ruling(self.overrides, key, names, since)
         found = self._found(key) if override is None else self._like(override, key)
@@ -114,9 +113,9 @@ class Cards:
                 entry=found.name if found else "",
                 version=(override.version if override else self.version) if rates != UNKNOWN else "",
                 by_size=bool(found and found.by_size),
-                discount=discount.share if discount else Decimal(0),
-                margin=margin.share if margin else Decimal(0),
-                margin_per_call=margin.per_call_usd if margin else Decimal(0),
+                discount=discount.share if discount else NOTHING,
+                margin=margin.share if margin else NOTHING,
+                margin_per_call=margin.per_call_usd if margin else NOTHING,
             )
 
     def _found(self, key: Key) -> Found | None:
@@ -150,9 +149,7 @@ def _ruling(
     return ruling[max(dated)[2]] if dated else None
 
 
-def _first_term(
-    terms: Sequence[_Term], key: Key, names: tuple[str, ...], moment: datetime | None
-) -> _Term | None:
+def _first_term(terms: Sequence[_Term], key: Key, names: tuple[str, ...], moment: datetime | None) -> _Term | None:
     return next((t for t in terms if t.scope.covers(key.provider, names) and t.scope.holds_at(moment)), None)
 
 
@@ -170,9 +167,7 @@ def _conditions(found: Found | None) -> Iterator[tuple[int, int, Mapping[str, An
             yield above, up_to, window, off_peak
 
 
-def _rates(
-    found: Found | None, key: Key, input_tokens: int, off_peak: Mapping[str, Any] | None, table: Table
-) -> Rates:
+def _rates(found: Found | None, key: Key, input_tokens: int, off_peak: Mapping[str, Any] | None, table: Table) -> Rates:
     if found is None:
         return UNKNOWN
     entry = found.entry
@@ -185,7 +180,7 @@ def _rates(
     rates = rates_for(found.provider, entry, Case(input_tokens, suffix, off_peak))
     if rates == UNKNOWN:
         return rates
-    fee = router_fee(found.provider, cleaned(key.model), table.entries)
+    fee = router_fee(found.provider, key.model, found.name, table.entries)
     return rates.times(_uplift(found, key)).plus(surcharge=fee)
 
 

@@ -81,7 +81,8 @@ class PriceLine:
 def price_line(priced: Mapping[str, Any]) -> PriceLine:
     """The price line of a row that `PriceBook` priced."""
     reported = priced["cost_reported_usd"]
-    why = _WHY[priced["@case"]].format(source=priced["cost_source"], reported="" if reported is None else plain(reported))
+    said = "" if reported is None else plain(reported)
+    why = _WHY[priced["@case"]].format(source=priced["cost_source"], reported=said)
     return PriceLine(
         entry=priced["~entry"] or "",
         version=priced["price_version"],

@@ -56,6 +56,8 @@ def candidates(model: str, provider: str) -> Iterator[str]:
 
 def _litellm_order(model: str, provider: str) -> Iterator[str]:
     prefix = f"{provider}/"
+    while model.startswith(prefix * 2):  # a router may repeat the provider
+        model = model.removeprefix(prefix)
     bare = model.removeprefix(prefix)
     yield prefix + bare
     yield model
@@ -73,7 +75,6 @@ def _litellm_order(model: str, provider: str) -> Iterator[str]:
     yield prefix + stripped
     yield stripped
     yield prefix + (_fireworks_resource(bare) if provider == "fireworks_ai" else model)
-    yield re.sub(f"^({re.escape(prefix)})+", "", model)  # a router may repeat the provider
 
 
 def base_name(model: str, provider: str) -> str:
@@ -130,5 +131,5 @@ def _fireworks_resource(model: str) -> str:
         return model
     if model.startswith(("routers/", "models/")):
         return f"accounts/fireworks/{model}"
-    router = model.endswith("-fast") or model in ("firerouter", "auto", "auto-instant") or model.startswith("firerouter/")
-    return f"accounts/fireworks/{'routers' if router else 'models'}/{model}"
+    routed = model in ("firerouter", "auto", "auto-instant") or model.startswith("firerouter/")
+    return f"accounts/fireworks/{'routers' if routed or model.endswith('-fast') else 'models'}/{model}"

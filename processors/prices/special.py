@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from processors.prices.entry import Entry, amount, first_amount, per_second, prices_tokens, threshold_name, thresholds
-from processors.prices.rates import FREE, UNKNOWN, Rates, flat
+from processors.prices.rates import FREE, NOTHING, UNKNOWN, Rates, flat
 from processors.prices.standard import BATCH, Case, first, standard_rates, tier_for
 
 #: Providers whose calculators take no service tier.
@@ -30,11 +30,12 @@ _FIREWORKS_CACHE_READ: Final = Decimal("0.5")  # of the input price, where the t
 
 def rates_for(provider: str, entry: Entry, case: Case) -> Rates:
     """Rates of ``entry``, sold by ``provider`` (LiteLLM's spelling), in this case."""
+    case = replace(case, reached_is_crossed=provider in REACHED_IS_CROSSED)
     if provider == "lemonade":  # runs on the caller's own machine
         return FREE
     timed = per_second(entry)
     if timed is not None and case.suffix != BATCH:
-        return replace(FREE, per_second=timed)
+        return replace(FREE, per_second=timed, per_call=amount(entry, "cost_per_call") or NOTHING)
     if not prices_tokens(entry):
         return UNKNOWN
     if case.suffix == BATCH:
@@ -44,19 +45,18 @@ def rates_for(provider: str, entry: Entry, case: Case) -> Rates:
     return _own_way(provider, entry, case)
 
 
-def router_fee(provider: str, model: str, table: Mapping[str, Entry]) -> Decimal:
-    """What Azure's model router takes per input token, on top of the model it chose."""
-    name = model.lower().removeprefix("azure_ai/")
-    if provider != "azure_ai" or not _ROUTER.search(name) or name in ("model-router", "model_router"):
-        return Decimal(0)  # the router's own entry is nothing but its fee
-    return amount(table.get("azure_ai/model_router", {}), "input_cost_per_token") or Decimal(0)
+def router_fee(provider: str, asked: str, entry_name: str, table: Mapping[str, Entry]) -> Decimal:
+    """What Azure's model router takes per input token on top of the model it chose (0: no router was asked)."""
+    if provider != "azure_ai" or not _ROUTER.search(asked) or _ROUTER.search(entry_name):
+        return NOTHING  # the router's own entry is nothing but its fee
+    return amount(table.get("azure_ai/model_router", {}), "input_cost_per_token") or NOTHING
 
 
 def _own_way(provider: str, entry: Entry, case: Case) -> Rates:
     if provider == "fireworks_ai":
         return standard_rates(*_fireworks(entry, case))
     if provider == "xai":
-        rates = standard_rates(entry, replace(case, reached_is_crossed=True))
+        rates = standard_rates(entry, case)
         return replace(rates, reasoning=rates.output, audio_output=rates.output, image_output=rates.output)
     if provider == "perplexity":
         return _perplexity(entry, case)
@@ -68,8 +68,8 @@ def _own_way(provider: str, entry: Entry, case: Case) -> Rates:
 def _fireworks(entry: Entry, case: Case) -> tuple[Entry, Case]:
     """Fireworks sells cached input at half the price unless it says otherwise."""
     paid = amount(entry, "input_cost_per_token")
-    if amount(entry, _READ) is not None or paid is None:
-        return entry, case
+    if amount(entry, _READ) is not None or paid is None or entry.get("litellm_provider") != "fireworks_ai":
+        return entry, case  # its embedding models have no cached input
     cached = paid * _FIREWORKS_CACHE_READ
     block = case.off_peak
     if block and _READ not in block:
@@ -120,7 +120,8 @@ def _batch(entry: Entry, case: Case) -> Rates:
         read, write = (first(_batch_price(entry, field, case), paid) for field in (_READ, _WRITE))
     else:
         paid = _half(amount(entry, "input_cost_per_token"))
-        read, write = (first(_half(amount(entry, field)), paid) for field in (_READ, _WRITE))
+        read = first(_half(amount(entry, _READ)), paid)
+        write = _half(amount(entry, _WRITE)) or paid
     return replace(
         flat(paid, answered),
         cache_read=read,

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from processors.prices.entry import Entry, amount, first_amount, threshold_name, thresholds, tiers
-from processors.prices.rates import Rates
+from processors.prices.rates import NOTHING, Rates
 
 #: Service tier as reported -> the suffix of its prices. Anything else is priced as standard.
 TIER_SUFFIX: Final = {
@@ -76,7 +76,7 @@ def standard_rates(entry: Entry, case: Case) -> Rates:
         reasoning=_reasoning(entry, case, tier, base.output),
         audio_output=first(amount(entry, "output_cost_per_audio_token"), base.output),
         image_output=first(amount(entry, "output_cost_per_image_token"), base.output),
-        per_call=first(amount(entry, "cost_per_call"), Decimal(0)) or Decimal(0),
+        per_call=amount(entry, "cost_per_call") or NOTHING,
     )
 
 

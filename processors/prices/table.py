@@ -49,10 +49,7 @@ class Table:
             if name not in _NO_MODELS and isinstance(entry, Mapping)
         }
         aliases = {
-            alias: entry
-            for entry in models.values()
-            for alias in entry.get("aliases") or ()
-            if isinstance(alias, str)
+            alias: entry for entry in models.values() for alias in entry.get("aliases") or () if isinstance(alias, str)
         }
         return {**aliases, **models}
 

@@ -1,4 +1,4 @@
-"""What the user decides about prices: his own prices, discounts, margins, and which number is charged."""
+"""What the user decides about prices: own prices, discounts, margins, and which number is charged."""
 
 from __future__ import annotations
 

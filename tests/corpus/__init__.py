@@ -1,0 +1,1 @@
+"""Golden files: real exports of released libraries."""

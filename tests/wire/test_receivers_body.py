@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 import time
 import tracemalloc
 import zlib
@@ -11,11 +12,11 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from receivers_door import bomb
 
 from otel_exporter.failures import Reason, Refused, RetryLater
 from otel_exporter.receivers.admit import Admission
-from otel_exporter.receivers.body import MEMBERS, Body, Coding, coding_of, coding_of_message
+from otel_exporter.receivers.body import MEMBERS, PIECE, Body, Coding, coding_of, coding_of_message
+from tests.wire.receivers_door import bomb
 
 PAYLOADS = st.one_of(st.binary(max_size=2_000), st.integers(0, 700_000).map(bytes))
 
@@ -40,7 +41,7 @@ def collect(coding: Coding, chunks: list[bytes], *, decompressed: int = 4 << 20,
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     """``data`` in chunks."""
     edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
 def raw_deflate(data: bytes) -> bytes:
@@ -106,6 +107,28 @@ def test_ten_gigabytes_of_zeros_are_refused_cheaply() -> None:
         assert refusal.value.reason is Reason.TOO_LARGE
         assert seconds < 2
         assert peak < 12 << 20
+
+
+def test_inflating_lets_others_run() -> None:
+    """While a big body is inflated, the event loop goes round between the pieces, so small requests do not wait."""
+    admission = Admission({}, 32 << 20, 32 << 20, 64 << 20)
+
+    async def run() -> int:
+        turns = 0
+
+        async def neighbour() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(neighbour())
+        with admission.reserve() as room:
+            await Body(admission, Coding.GZIP, room).add(gzip.compress(bytes(32 << 20)))
+        task.cancel()
+        return turns
+
+    assert asyncio.run(run()) >= (32 << 20) // PIECE
 
 
 def test_a_million_empty_members_are_refused_cheaply() -> None:

@@ -9,7 +9,11 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
-from receivers_door import (
+
+from otel_exporter.failures import Reason, Refused, RetryLater
+from otel_exporter.receivers import token_hash
+from processors.batch import Signal
+from tests.wire.receivers_door import (
     EXPORT,
     Door,
     RecordingSink,
@@ -23,10 +27,6 @@ from receivers_door import (
     requests,
     spans,
 )
-
-from otel_exporter.failures import Reason, Refused, RetryLater
-from otel_exporter.receivers import token_hash
-from processors.batch import Signal
 
 COMPRESSIONS = [grpc.Compression.NoCompression, grpc.Compression.Gzip]
 
@@ -258,7 +258,9 @@ async def test_a_connection_that_breaks_inside_a_message_harms_nobody(ending: st
             writer.close()
 
 
-@pytest.mark.parametrize("noise", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", bytes(100), b"\x16\x03\x01\x02\x00" + bytes(60)])
+@pytest.mark.parametrize(
+    "noise", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", bytes(100), b"\x16\x03\x01\x02\x00" + bytes(60)]
+)
 @on_loop
 async def test_noise_on_the_port_harms_nobody(noise: bytes) -> None:
     """HTTP/1, zeros or TLS on the plain gRPC port ends that connection only."""

@@ -15,7 +15,11 @@ from google.protobuf.json_format import ParseDict
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from receivers_door import (
+
+from otel_exporter.failures import Reason, Refused, RetryLater
+from otel_exporter.receivers import token_hash
+from processors.batch import Signal
+from tests.wire.receivers_door import (
     JSON,
     PROTOBUF,
     RecordingSink,
@@ -28,10 +32,6 @@ from receivers_door import (
     requests,
     spans,
 )
-
-from otel_exporter.failures import Reason, Refused, RetryLater
-from otel_exporter.receivers import token_hash
-from processors.batch import Signal
 
 TRACES = "/v1/traces"
 MEDIA = pytest.mark.parametrize("media", [PROTOBUF, JSON])
@@ -94,7 +94,8 @@ async def test_json_arrives_as_protobuf(media: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("media", "body"), [(PROTOBUF, b""), (JSON, b"{}"), (JSON, b""), (JSON, b'{"resourceSpans": []}'), (PROTOBUF, b"\n\0")]
+    ("media", "body"),
+    [(PROTOBUF, b""), (JSON, b"{}"), (JSON, b""), (JSON, b'{"resourceSpans": []}'), (PROTOBUF, b"\n\0")],
 )
 @on_loop
 async def test_an_empty_request_succeeds_without_the_sink(media: str, body: bytes) -> None:
@@ -139,7 +140,33 @@ async def test_bad_data_is_400_with_a_status(media: str, body: bytes) -> None:
     assert refused("http", "malformed") == before + 1
 
 
-@pytest.mark.parametrize("media", ["", "text/plain", "application/protobuf", "application/jsonx", "multipart/form-data"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 200_000,
+        b'{"a":' * 100_000,
+        b"\xff\xfe{}",
+        b"null",
+        b"[]",
+        b'{"resourceSpans": 5}',
+        b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"not hex"}]}]}]}',
+        b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":"-1"}]}]}]}',
+    ],
+    ids=["deep list", "deep object", "not utf-8", "null", "list", "number", "id", "negative time"],
+)
+@on_loop
+async def test_garbage_json_is_400(body: bytes) -> None:
+    """JSON that is broken, far too deep, or not an OTLP request is refused for good, never retried for ever."""
+    async with door() as house:
+        status, headers, answer = await send(house.url + TRACES, body, JSON)
+        assert (status, headers["Content-Type"]) == (400, JSON)
+        assert "not hex" not in status_in(answer, JSON).message
+        assert house.sink.accepted == []
+
+
+@pytest.mark.parametrize(
+    "media", ["", "text/plain", "application/protobuf", "application/jsonx", "multipart/form-data"]
+)
 @on_loop
 async def test_other_media_types_are_415(media: str) -> None:
     """Content-Type must be one of the two; the answer says which."""

@@ -13,7 +13,10 @@ from pathlib import Path
 import aiohttp
 import grpc
 import pytest
-from receivers_door import (
+
+from otel_exporter.receivers import Admission, GrpcReceiver, HttpReceiver, PortTaken, Tls
+from processors.batch import Signal
+from tests.wire.receivers_door import (
     EXPORT,
     PROTOBUF,
     Door,
@@ -24,9 +27,6 @@ from receivers_door import (
     put_off,
     spans,
 )
-
-from otel_exporter.receivers import Admission, GrpcReceiver, HttpReceiver, PortTaken, Tls
-from processors.batch import Signal
 
 ADMISSION = Admission({}, 1_000, 1_000, 1_000)
 

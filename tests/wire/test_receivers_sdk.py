@@ -27,11 +27,11 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from receivers_door import Door, RecordingSink, door, on_loop
 
 from otel_exporter.failures import Reason, Refused, RetryLater
 from otel_exporter.receivers import token_hash
 from processors.batch import Signal
+from tests.wire.receivers_door import Door, RecordingSink, door, on_loop
 
 TOKEN = {"authorization": "Bearer t-acme"}
 TOKENS = {token_hash("t-acme"): "acme"}

@@ -11,7 +11,8 @@ import pytest
 from google.rpc.status_pb2 import Status
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from receivers_door import JSON, RecordingSink, door, on_loop, post, put_off, refused, spans
+
+from tests.wire.receivers_door import JSON, RecordingSink, door, on_loop, post, put_off, refused, spans
 
 TRACES = "/v1/traces"
 CLOSE = "Connection: close\r\n"

@@ -1,0 +1,162 @@
+"""Runs the demo: a service with its own directory and ports, the traffic process, the comparison, the report."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from otel_exporter import logs, report, runfile
+from otel_exporter.asking import Ask, live, table
+from otel_exporter.config.tree import (
+    GrpcSettings,
+    HealthSettings,
+    HttpSettings,
+    IngestSettings,
+    Settings,
+    StoreSettings,
+)
+from otel_exporter.failures import Reason, Refused
+from otel_exporter.render import Format
+from otel_exporter.service import Service
+
+DIRECTORY: Final = Path("tokentide-demo")
+MARK: Final = "DEMO"  # a file of this name says that the directory is ours to empty
+DAYS: Final = 28
+PATIENCE_SECONDS: Final = 60.0
+PORTS: Final = {"grpc": 24317, "http": 24318, "health": 29464}
+_SUMS: Final = """
+SELECT count() AS calls, countIf(status = 'error') AS errors, sum(input_tokens) AS input_tokens,
+       sum(output_tokens) AS output_tokens, countIf(cost_usd IS NULL) AS unpriced, sum(cost_usd) AS cost_usd
+FROM genai_calls
+"""
+
+
+def run(*, once: bool) -> None:
+    """Show the whole path.
+
+    Raises:
+        Refused: what is stored is not what was sent, or the demo's directory belongs to somebody else.
+    """
+    console = Console()
+    _empty_directory()
+    logs.configure("warning")
+    asyncio.run(_demo(console, once=once))
+
+
+def _empty_directory() -> None:
+    """Running it again does not pile up."""
+    if DIRECTORY.exists():
+        if not (DIRECTORY / MARK).exists():
+            raise Refused(Reason.STORE, f"{DIRECTORY} exists and is not a demo's directory; move it away")
+        if runfile.is_served(DIRECTORY):
+            raise Refused(Reason.STORE, f"a demo is already running on {DIRECTORY}")
+        shutil.rmtree(DIRECTORY)
+    DIRECTORY.mkdir()
+    (DIRECTORY / MARK).write_text("Made by tokentide demo: it may be deleted at any time.\n")
+
+
+def _settings() -> Settings:
+    ingest = IngestSettings(
+        grpc=GrpcSettings(port=PORTS["grpc"]), http=HttpSettings(port=PORTS["http"]), tenant="DEMO"
+    )
+    return Settings(store=StoreSettings(data_dir=DIRECTORY), ingest=ingest, health=HealthSettings(port=PORTS["health"]))
+
+
+async def _demo(console: Console, *, once: bool) -> None:
+    listening: asyncio.Future[runfile.Running] = asyncio.get_running_loop().create_future()
+    service = Service(_settings(), listening.set_result)
+    serving = asyncio.create_task(service.run())
+    await asyncio.wait([serving, listening], return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        await serving
+    try:
+        await _tell(console, listening.result())
+        if not once:
+            console.print("[bold]DEMO[/] keeps serving; Ctrl-C ends it.")
+            await serving
+    finally:
+        service.stop()
+        await serving
+
+
+async def _tell(console: Console, running: runfile.Running) -> None:
+    console.rule("DEMO: made-up data on this machine only")
+    with console.status(f"sending {DAYS} days of history and real LiteLLM calls ..."):
+        sent = await _traffic(f"http://{running.addresses['http']}")
+        ask = live(running)
+        stored = await asyncio.to_thread(_wait_until_stored, ask, sent)
+    await asyncio.to_thread(_report, ask)
+    _compare(console, sent, stored)
+    _how_to_go_on(console)
+
+
+async def _traffic(endpoint: str) -> dict[str, Any]:
+    """Run the sender with nothing but OTEL_* variables to tell LiteLLM where to export."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "LITELLM_"))}
+    environment |= {
+        "OTEL_EXPORTER": "otlp_http",
+        "OTEL_ENDPOINT": endpoint,
+        "OTEL_SERVICE_NAME": "demo-litellm-app",
+        "OTEL_RESOURCE_ATTRIBUTES": "team=platform,demo=true",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # no price download: this demo needs no network
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "otel_exporter.demo.traffic", endpoint, str(DAYS)),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, error = await process.communicate()
+    if process.returncode:
+        sys.stderr.write(error.decode(errors="replace"))
+        raise Refused(Reason.STORE, "the demo's traffic process failed")
+    sent: dict[str, Any] = json.loads(out)
+    return sent
+
+
+def _wait_until_stored(ask: Ask, sent: dict[str, Any]) -> dict[str, Any]:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        answer = table(ask, _SUMS)
+        stored = dict(zip(answer.columns, answer.rows[0], strict=True))
+        if int(stored["calls"]) >= int(sent["calls"]) or time.monotonic() > until:
+            return stored
+        time.sleep(0.2)
+
+
+def _report(ask: Ask) -> None:
+    from datetime import UTC, datetime
+
+    sys.stdout.flush()
+    report.show(report.build(ask, report.since(f"{DAYS + 1}d", datetime.now(UTC))), Format.TABLE, sys.stdout)
+
+
+def _compare(console: Console, sent: dict[str, Any], stored: dict[str, Any]) -> None:
+    """The sender's own sum, by LiteLLM's calculator, against what the ledger says."""
+    differences = [name for name in sent if Decimal(str(sent[name])) != Decimal(str(stored[name] or 0))]
+    for name in sent:
+        sign = "differs from" if name in differences else "="
+        console.print(f"DEMO {name}: sent {sent[name]} {sign} stored {stored[name]}")
+    if differences:
+        raise Refused(Reason.STORE, f"what is stored is not what was sent: {', '.join(differences)}")
+
+
+def _how_to_go_on(console: Console) -> None:
+    console.rule("your own traffic")
+    console.print(
+        "tokentide serve                                  # 4317 OTLP/gRPC, 4318 OTLP/HTTP\n"
+        "export OTEL_EXPORTER=otlp_http OTEL_ENDPOINT=http://127.0.0.1:4318\n"
+        "python -c 'import litellm; litellm.callbacks = [\"otel\"]; ...'",
+        highlight=False,
+    )
+    console.print(f"ask this demo: tokentide query 'SELECT * FROM genai_calls LIMIT 3' --data-dir {DIRECTORY}")

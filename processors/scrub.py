@@ -1,0 +1,90 @@
+r"""Find and replace families of secrets in columns of text, at the cost of a scan when there is nothing to find.
+
+Most text holds no secret, so the work is arranged to learn that quickly. All texts are joined to a few long ones (a
+search costs nothing per row then); one pass looks for every literal that secrets start with; only families whose
+literal occurs are looked for with their own pattern; only families found touch the rows. Measured on 2 KB texts: about
+10 GB/s for a pass, where one alternation of all patterns gets 0.6 GB/s.
+
+The joint is a NUL, which is no word character and no part of any literal: whatever a pattern finds in a row it also
+finds in the joined text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import polars as pl
+
+from processors.families import Family
+
+_JOINT: Final = "\x00"
+
+
+class Scrubber:
+    """Looks for some families and replaces what they match by ``[REDACTED:<family>]``."""
+
+    def __init__(self, families: Sequence[Family]) -> None:
+        self._families = tuple(families)
+        literals = "|".join(re.escape(literal) for family in families for literal in family.literals)
+        self._hints: dict[str, list[Family]] = {}
+        for family in families:
+            self._hints.setdefault(literals if family.literals else rust(family.hint), []).append(family)
+
+    def found(self, columns: Iterable[pl.Series]) -> tuple[Family, ...]:
+        """The families that occur somewhere in ``columns``, in the order given to the constructor."""
+        joined = [column.rename("").str.join(_JOINT) for column in columns]
+        if not joined:
+            return ()
+        texts = pl.concat(joined)
+        hinted = [family for hint, families in self._hints.items() if _occurs(texts, hint) for family in families]
+        occurring = {family.name for family in hinted if _occurs(texts, rust(family.pattern))}
+        return tuple(family for family in self._families if family.name in occurring)
+
+    def __call__(self, texts: pl.Series, families: Sequence[Family] | None = None) -> pl.Series:
+        """``texts`` without the ``families`` (default: those found in it)."""
+        for family in self.found([texts]) if families is None else families:
+            texts = _replaced(texts, family)
+        return texts
+
+
+def rust(pattern: str) -> str:
+    """The pattern for Rust's `regex`: an ASCII word boundary there keeps the fast engines in use on any text."""
+    return pattern.replace(r"\b", r"(?-u:\b)")
+
+
+def _occurs(texts: pl.Series, pattern: str) -> bool:
+    return bool(texts.str.contains(pattern).any())
+
+
+def _replaced(texts: pl.Series, family: Family) -> pl.Series:
+    if family.valid is None:
+        return texts.str.replace_all(rust(family.pattern), family.replacement)
+    return _checked(texts, family)
+
+
+def _checked(texts: pl.Series, family: Family) -> pl.Series:
+    """Replace the matches that pass the family's check, in a loop over the distinct texts that hold any."""
+    held = texts.filter(texts.str.contains(rust(family.pattern)).fill_null(False)).unique()
+    matches = held.str.extract_all(rust(family.pattern))
+    real = {match for match in matches.explode().unique() if family.nested or rewritten(match, family) != match}
+    changed = {
+        text: rewritten(text, family) for text, own in zip(held, matches, strict=True) if not real.isdisjoint(own)
+    }
+    return texts.replace(changed) if changed else texts
+
+
+def rewritten(text: str, family: Family) -> str:
+    """One text with the valid matches of a checked family replaced."""
+    assert family.valid is not None
+    pattern, parts, copied, position = re.compile(family.pattern, re.ASCII), [], 0, 0
+    while match := pattern.search(text, position):
+        start = match.end("pre") if match["pre"] is not None else match.start()
+        length = family.valid(text[start : match.end()])
+        if length:
+            parts += [text[copied:start], family.marker]
+            copied = position = start + length
+        else:
+            position = match.start() + 1 if family.nested else match.end()
+    return "".join(parts) + text[copied:]

@@ -1,0 +1,1 @@
+"""Crash tests: processes that are killed, and an oracle that is not."""

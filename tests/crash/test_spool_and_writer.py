@@ -1,0 +1,50 @@
+"""kill -9 while a client sends and resends: what was acknowledged is stored exactly once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from otel_exporter.failpoints import POINTS
+from tests.crash.harness import Books, Death, in_parallel, torment, verdict
+from tests.crash.processes import ChildService
+
+pytestmark = [pytest.mark.crash, pytest.mark.slow]
+SEED = 20261121
+
+
+def at_points(times: range) -> list[Death]:
+    """Every named point, each at its n-th reaching."""
+    return [Death(point=f"{point}:{n}") for n in times for point in POINTS]
+
+
+def at_moments(count: int, longest: float) -> list[Death]:
+    """Random moments after the process is ready."""
+    rng = random.Random(SEED)
+    return [Death(after=rng.uniform(0.02, longest)) for _ in range(count)]
+
+
+def scenarios(directory: Path) -> Iterator[Callable[[], Books]]:
+    """Houses to torment: each gives its books when nothing in it is wrong."""
+    yield lambda: run(ChildService(directory / "points"), at_points(range(1, 2)))
+    yield lambda: run(ChildService(directory / "later points"), at_points(range(2, 4)))
+    yield lambda: run(ChildService(directory / "moments"), at_moments(17, 0.6))
+    yield lambda: run(ChildService(directory / "in views", slow_view=True), at_moments(10, 1.0))
+
+
+def run(service: ChildService, deaths: list[Death]) -> Books:
+    """Torment one house and require that nothing is wrong."""
+    books, stored = torment(service, deaths, SEED)
+    assert verdict(books, stored) == []
+    assert books.acknowledged and books.resent, "nothing was sent, so nothing was proved"
+    return books
+
+
+def test_every_acknowledged_span_survives_kill_9_exactly_once(tmp_path: Path) -> None:
+    """54 kills at named points and random moments while a client sends and resends: table, view, ledger agree."""
+    books = in_parallel(list(scenarios(tmp_path)))
+    assert sum(book.deaths for book in books) == 54
+    assert sum(book.torn for book in books) > 0, "no kill landed between a base table and its view's target"

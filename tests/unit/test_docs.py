@@ -1,0 +1,25 @@
+"""Generated documents."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+from otel_exporter.config.fields import leaves
+from otel_exporter.telemetry import Metric
+from processors.contract import CALL
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    """Every generated page is what the code says now."""
+    assert runpy.run_path(str(DOCS / "generate.py"))["stale"]() == []
+
+
+def test_nothing_is_missing() -> None:
+    """Every setting, metric and column has its row."""
+    pages = {name: (DOCS / f"{name}.md").read_text() for name in ("configuration", "metrics", "columns")}
+    assert all(f"| `{'.'.join(map(str, path))}` |" in pages["configuration"] for path, _ in leaves())
+    assert all(f"| `{metric.declared.name}` |" in pages["metrics"] for metric in Metric)
+    assert all(f"| `{column.name}` |" in pages["columns"] for column in CALL)

@@ -1,0 +1,1 @@
+"""OTLP on the wire: what senders see, well-behaved and not."""
