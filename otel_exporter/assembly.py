@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -17,17 +16,18 @@ from clickhouse_schema import runner
 from clickhouse_schema.store import Store
 from otel_exporter.asking import opened
 from otel_exporter.commit import GroupCommit, Tables
-from otel_exporter.decode import decode
+from otel_exporter.decode import Decoder
 from otel_exporter.plugins import load
 from otel_exporter.poster import LedgerPoster
 from otel_exporter.pricebook import price_book
 from otel_exporter.spool import Spool
 from otel_exporter.writer import Writer
 from processors.batch import Batch
-from processors.content import Content, ContentPolicy
+from processors.content import ContentPolicy, ContentProcessor
 from processors.identify import Identify
 from processors.normalise import Normalise
-from processors.redact import Redact
+from processors.price import PriceBook
+from processors.redact import Identity, RedactProcessor
 
 if TYPE_CHECKING:
     from otel_exporter.config import Settings
@@ -62,8 +62,8 @@ def assembled(settings: Settings, watcher: Watcher | None = None) -> Iterator[As
         runner.apply(store)
         engine = store if store.is_embedded else stack.enter_context(closing(Store.memory()))
         spool = stack.enter_context(closing(Spool(settings.store.data_dir / "spool", settings.spool.max_bytes)))
-        commit = GroupCommit(partial(decode, engine), processors(settings), spool, watcher.committed)
-        poster = LedgerPoster(store, price_book(settings.prices).price, watcher.posted)
+        commit = GroupCommit(Decoder(engine).decode, processors(settings), spool, watcher.committed)
+        poster = LedgerPoster(store, _price_book(settings).price, watcher.posted)
         yield Assembly(store, spool, commit, Writer(spool, store, poster))
 
 
@@ -78,7 +78,12 @@ def processors(settings: Settings) -> Sequence[Callable[[Batch], Batch]]:
     return [
         Normalise(),
         *map(load, settings.processors),
-        Content(policy, key=key),
-        Redact(policy, identity=settings.content.identity, key=key),
+        ContentProcessor(policy, key=key),
+        RedactProcessor(Identity(settings.content.identity), key=key),
         Identify(),
     ]
+
+
+def _price_book(settings: Settings) -> PriceBook:
+    prices = settings.prices
+    return price_book(charge=prices.charge, overrides=prices.overrides, file=prices.file)

@@ -13,7 +13,6 @@ What is content is decided by `processors.recognise` from the data in `processor
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from typing import ClassVar
 
@@ -26,6 +25,7 @@ from processors.families import PERSONAL, SECRETS
 from processors.pseudonym import Pseudonym
 from processors.recognise import bodies, content_attributes, content_kinds, genai_kinds
 from processors.scrub import Scrubber
+from processors.text_columns import where
 
 
 class ContentPolicy(StrEnum):
@@ -77,16 +77,16 @@ class ContentProcessor:
             return batch
         if self._policy is ContentPolicy.DROP:
             return batch.with_frames(attributes=batch.attributes.filter(~content))
-        treated = _where(content, batch.attributes["value"], self._treated)
+        treated = where(content, batch.attributes["value"], self._treated)
         return batch.with_frames(attributes=batch.attributes.with_columns(treated, self._type("type", content)))
 
     def _bodies(self, batch: Batch) -> Batch:
         if batch.signal is not Signal.LOGS or not (batch.records["body"] != "").any():
             return batch
         content, failure = bodies(batch, self._genai)
-        body = _where(content, batch.records["body"], self._treated)
+        body = where(content, batch.records["body"], self._treated)
         if self._policy is not ContentPolicy.REDACT:
-            body = _where(failure, body, known_phrases)
+            body = where(failure, body, known_phrases)
         return batch.with_frames(records=batch.records.with_columns(body, self._type("body_type", content)))
 
     def _treated(self, texts: pl.Series) -> pl.Series:
@@ -100,9 +100,3 @@ class ContentProcessor:
         new = {ContentPolicy.HASH: "string", ContentPolicy.DROP: "empty"}.get(self._policy)
         return pl.when(content).then(pl.lit(new, VALUE_TYPE)).otherwise(column).alias(column) if new else pl.col(column)
 
-
-def _where(chosen: pl.Series, texts: pl.Series, change: Callable[[pl.Series], pl.Series]) -> pl.Series:
-    """``texts`` with the chosen ones changed."""
-    if not chosen.any():
-        return texts
-    return texts.clone().scatter(chosen.arg_true(), change(texts.filter(chosen)))

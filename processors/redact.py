@@ -5,12 +5,12 @@
   An attribute whose name says it is a secret (``authorization``, ``x-api-key``, ``password``) loses its whole value.
 * Personal data (`processors.families.PERSONAL`) is looked for everywhere but in three kinds of attributes: those that
   name people (they follow ``identity``), those that name payers, and content, which has a policy of its own
-  (`processors.content`). In technical attributes (addresses, ids, versions) only e-mail addresses count.
+  (`processors.content`). In names and technical attributes (addresses, ids, versions) only e-mail addresses count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar, Final
 
@@ -21,22 +21,29 @@ from processors.batch import VALUE_TYPE, Batch, Signal
 from processors.content_names import named
 from processors.families import PERSONAL, SECRET_NAMES, SECRETS, Reach
 from processors.pseudonym import Pseudonym
-from processors.recognise import CONTENT, TEXTUAL, bodies, genai_kinds, is_content_name
-from processors.scrub import Scrubber, scrubbed_bytes
+from processors.recognise import CONTENT, TEXTUAL, Kinds, bodies, genai_kinds, is_content_name
+from processors.scrub import Scrubber, in_bytes
+from processors.text_columns import (
+    FREE_TEXTS,
+    NAMES,
+    changed,
+    changed_observations,
+    observation_columns,
+    observation_texts,
+    texts,
+    where,
+)
 from processors.vocabulary import Vocabulary
 
-#: The text columns of every frame but `observations`; a frame has some of them, by signal.
-TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "resources": ("schema_url",),
-    "scopes": ("name", "version", "schema_url"),
-    "records": ("trace_state", "name", "status_message", "severity_text", "event_name", "body", "description", "unit"),
-    "events": ("name",),
-    "links": ("trace_state",),
-    "attributes": ("key", "value"),
-}
 _SECRET, _PEOPLE, _PAYERS, _MACHINES = "secret", "people", "payers", "machines"
 _WITHHELD: Final = "[REDACTED:credential]"
-_FREE_COLUMNS: Final = ("status_message", "body", "tags")
+_ATTRIBUTES: Final = {"attributes": ("key", "value")}
+_WRITTEN: Final = frozenset(
+    f"{frame}.{column}"
+    for columns in (NAMES, FREE_TEXTS, _ATTRIBUTES, {"attributes": ("type",), "observations": ("*",)})
+    for frame, names_ in columns.items()
+    for column in names_
+)
 
 
 class Identity(StrEnum):
@@ -57,20 +64,16 @@ class RedactProcessor:
         ValueError: `Identity.HASH` without a key of at least 16 bytes.
     """
 
-    reads: ClassVar[frozenset[str]] = frozenset(
-        {"attributes.*", "observations.*", "records.record", "records.scope", "records.body_type", "scopes.scope"}
-        | {f"{frame}.{column}" for frame, columns in TEXTS.items() for column in columns}
-    )
-    writes: ClassVar[frozenset[str]] = frozenset(
-        {"attributes.type", "observations.*"}
-        | {f"{frame}.{column}" for frame, columns in TEXTS.items() for column in columns}
-    )
+    reads: ClassVar[frozenset[str]] = _WRITTEN | {
+        "attributes.*", "records.record", "records.scope", "records.body_type", "scopes.scope"
+    }  # fmt: skip
+    writes: ClassVar[frozenset[str]] = _WRITTEN
 
     def __init__(self, identity: Identity = Identity.KEEP, key: bytes = b"") -> None:
         self._pseudonym = Pseudonym(key) if identity is Identity.HASH else None
         self._secrets = Scrubber(SECRETS)
         self._personal = Scrubber(PERSONAL)
-        self._metadata = Scrubber([family for family in PERSONAL if family.reach is Reach.METADATA])
+        self._in_names = Scrubber([family for family in PERSONAL if family.reach is Reach.METADATA])
         self._genai = genai_kinds()
         self._kinds = Vocabulary(
             {
@@ -84,23 +87,79 @@ class RedactProcessor:
 
     def __call__(self, batch: Batch) -> Batch:
         """The batch without secrets and personal data."""
-        kinds = self._kinds(batch.attributes["key"])
-        batch = self._without_secrets(batch, kinds[_SECRET])
-        batch = self._without_personal(batch, kinds)
-        return self._with_pseudonyms(batch, kinds[_PEOPLE]) if self._pseudonym else batch
+        keys = batch.attributes["key"].unique()
+        kinds = self._kinds(keys)
+        batch = self._without_secrets(batch, keys)
+        batch = _withheld(self._without_secret_bytes(batch), kinds[_SECRET])
+        batch = self._without_personal_attributes(batch, kinds)
+        batch = self._without_personal_texts(batch)
+        return self._with_pseudonyms(batch, kinds[_PEOPLE], self._pseudonym) if self._pseudonym else batch
 
-    def _without_secrets(self, batch: Batch, secret_names: Sequence[str]) -> Batch:
-        if live := self._secrets.found(_texts(batch)):
-            batch = _changed(batch, lambda texts: self._secrets(texts, live))
-        batch = _with_bytes_scrubbed(batch, self._secrets)
-        return _with_values_withheld(batch, secret_names) if secret_names else batch
+    def _without_secrets(self, batch: Batch, keys: pl.Series) -> Batch:
+        seen, columns = batch.observations, observation_columns(batch.observations)
+        live = self._secrets.found(
+            [keys, batch.attributes["value"], *texts(batch, NAMES), *texts(batch, FREE_TEXTS), *observation_texts(seen, columns)]
+        )
+        if not live:
+            return batch
 
-    def _without_personal(self, batch: Batch, kinds: Mapping[str, Sequence[str]]) -> Batch:
+        def scrub(column: pl.Series) -> pl.Series:
+            return self._secrets(column, live)
+
+        for where_ in (NAMES, FREE_TEXTS, _ATTRIBUTES):
+            batch = changed(batch, where_, scrub)
+        return batch.with_frames(observations=changed_observations(seen, columns, scrub))
+
+    def _without_secret_bytes(self, batch: Batch) -> Batch:
+        """Bytes arrive as base64, where no pattern would see a secret."""
+        is_bytes = batch.attributes["type"] == "bytes"
+        if is_bytes.any():
+            value = where(is_bytes, batch.attributes["value"], in_bytes(self._secrets))
+            batch = batch.with_frames(attributes=batch.attributes.with_columns(value))
+        if batch.signal is Signal.LOGS:
+            body = where(batch.records["body_type"] == "bytes", batch.records["body"], in_bytes(self._secrets))
+            batch = batch.with_frames(records=batch.records.with_columns(body))
+        return batch
+
+    def _without_personal_attributes(self, batch: Batch, kinds: Kinds) -> Batch:
         attributes = batch.attributes
         reserved = [name for kind in (_SECRET, _PEOPLE, _PAYERS, CONTENT) for name in kinds[kind]]
         open_ = attributes["type"].is_in(TEXTUAL) & ~attributes["key"].is_in(reserved)
         machine = attributes["key"].is_in(kinds[_MACHINES])
         value = where(open_ & ~machine, attributes["value"], self._personal)
-        value = where(open_ & machine, value, self._metadata)
-        batch = batch.with_frames(attributes=attributes.with_columns(value))
-        return self._names_and_texts(batch)
+        value = where(open_ & machine, value, self._in_names)
+        return batch.with_frames(attributes=attributes.with_columns(value))
+
+    def _without_personal_texts(self, batch: Batch) -> Batch:
+        """Names, status messages, log bodies that are not content, and what observations say of no one's identity."""
+        batch = changed(batch, NAMES, self._in_names)
+        if batch.signal is Signal.LOGS:
+            body = where(~bodies(batch, self._genai)[0], batch.records["body"], self._personal)
+            batch = batch.with_frames(records=batch.records.with_columns(body))
+        if batch.signal is Signal.TRACES:
+            batch = changed(batch, {"records": ("status_message",)}, self._personal)
+        named_ = (*names.PEOPLE_COLUMNS, *names.PAYER_COLUMNS, *names.IDENTIFIERS)
+        columns = observation_columns(batch.observations, without=named_)
+        return batch.with_frames(observations=changed_observations(batch.observations, columns, self._in_names))
+
+    def _with_pseudonyms(self, batch: Batch, people: Sequence[str], pseudonym: Pseudonym) -> Batch:
+        attributes, seen = batch.attributes, batch.observations
+        of_people = attributes["key"].is_in(people) & (attributes["value"] != "").fill_null(False)
+        attributes = attributes.with_columns(where(of_people, attributes["value"], pseudonym), _string(of_people))
+        seen = changed_observations(seen, names.PEOPLE_COLUMNS, pseudonym)
+        return batch.with_frames(attributes=attributes, observations=seen)
+
+
+def _withheld(batch: Batch, secret_names: Sequence[str]) -> Batch:
+    """Attributes whose name says they are a secret, without their value."""
+    if not secret_names:
+        return batch
+    attributes = batch.attributes
+    secret = attributes["key"].is_in(secret_names) & (attributes["value"] != "").fill_null(False) & (attributes["type"] != "bool")
+    value = where(secret, attributes["value"], lambda column: pl.repeat(_WITHHELD, column.len(), eager=True))
+    return batch.with_frames(attributes=attributes.with_columns(value, _string(secret)))
+
+
+def _string(chosen: pl.Series) -> pl.Expr:
+    """Their type, now that the value is ours."""
+    return pl.when(chosen).then(pl.lit("string", VALUE_TYPE)).otherwise("type").alias("type")

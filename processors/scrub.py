@@ -11,8 +11,10 @@ finds in the joined text.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import polars as pl
@@ -88,3 +90,27 @@ def rewritten(text: str, family: Family) -> str:
         else:
             position = match.start() + 1 if family.nested else match.end()
     return "".join(parts) + text[copied:]
+
+
+def in_bytes(scrub: Callable[[pl.Series], pl.Series]) -> Callable[[pl.Series], pl.Series]:
+    """``scrub`` for base64 texts: every byte is read as one character, so that nothing is lost on the way back."""
+
+    def scrub_bytes(encoded: pl.Series) -> pl.Series:
+        distinct = {text: _decoded(text) for text in encoded.drop_nulls().unique()}
+        plain = pl.Series([text for text in distinct.values() if text is not None], dtype=pl.String)
+        clean = dict(zip(plain, scrub(plain), strict=True))
+        changed = {
+            text: base64.b64encode(clean[raw].encode("latin-1")).decode()
+            for text, raw in distinct.items()
+            if raw is not None and clean[raw] != raw
+        }
+        return encoded.replace(changed) if changed else encoded
+
+    return scrub_bytes
+
+
+def _decoded(text: str) -> str | None:
+    try:
+        return base64.b64decode(text, validate=True).decode("latin-1")
+    except binascii.Error:
+        return None

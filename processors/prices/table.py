@@ -83,15 +83,14 @@ class Table:
         return None
 
     def _providers(self, provider: str, model: str, host: str) -> Iterator[str]:
-        """Providers to try: the one said; if that was vague, the model's own prefix; if nothing, the model's owner."""
+        """Providers to try: the model's own prefix if the one said is vague; the one said; if none, the model's owner."""
         said = providers_for(provider, host)
-        yield from (name for name in said if name)
         prefix = model.partition("/")[0].lower()
-        if is_vague(said[0]):
-            if "/" in model and prefix in self._provider_names:
-                yield prefix
-            if said[0] != "openai":
-                yield from self._owners(model)
+        if is_vague(said[0]) and "/" in model and prefix in self._provider_names:
+            yield prefix
+        yield from (name for name in said if name)
+        if is_vague(said[0]) and said[0] != "openai":
+            yield from self._owners(model)
 
     def _owners(self, model: str) -> Iterator[str]:
         """Who sells a model of this name."""

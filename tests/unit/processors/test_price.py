@@ -90,17 +90,17 @@ def test_prices_like_litellms_own_calculator() -> None:
         ("azure.ai.openai", "gpt-35-turbo", "azure/gpt-35-turbo"),
         ("openai", "azure/gpt-4o", "azure/gpt-4o"),
         ("aws.bedrock", "us.anthropic.claude-sonnet-4-20250514-v1:0", "us.anthropic.claude-sonnet-4-20250514-v1:0"),
-        ("aws.bedrock", "bedrock/us-gov-west-1/anthropic.claude-3-haiku-20240307-v1:0",
-         "bedrock/us-gov-west-1/anthropic.claude-3-haiku-20240307-v1:0"),
-        ("aws.bedrock", "bedrock/converse/anthropic.claude-3-haiku-20240307-v1:0",
-         "anthropic.claude-3-haiku-20240307-v1:0"),
-        ("aws.bedrock", "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0",
-         "anthropic.claude-3-haiku-20240307-v1:0"),
+        ("aws.bedrock", "bedrock/us-gov-west-1/anthropic.claude-sonnet-4-5-20250929-v1:0",
+         "bedrock/us-gov-west-1/anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("aws.bedrock", "bedrock/converse/anthropic.claude-sonnet-4-5-20250929-v1:0",
+         "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("aws.bedrock", "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-sonnet-4-5-20250929-v1:0",
+         "anthropic.claude-sonnet-4-5-20250929-v1:0"),
         ("gcp.gemini", "models/gemini-2.5-flash", "gemini/gemini-2.5-flash"),
         ("gcp.vertex_ai", "publishers/google/models/gemini-2.5-flash", "gemini-2.5-flash"),
         ("gcp.vertex_ai", "claude-sonnet-4-5@20250929", "vertex_ai/claude-sonnet-4-5@20250929"),
         ("anthropic", "claude-sonnet-4-5-20310101", "claude-sonnet-4-5"),
-        ("x_ai", "grok-4", "xai/grok-4"),
+        ("x_ai", "grok-4.5", "xai/grok-4.5"),
         ("mistral_ai", "mistral-large-latest", "mistral/mistral-large-latest"),
     ],
 )  # fmt: skip
@@ -120,12 +120,12 @@ def test_does_not_guess_a_model(provider: str, model: str) -> None:
 
 def test_host_tells_a_vague_client_from_the_provider() -> None:
     """An OpenAI client pointed at another provider is priced by that provider, in the region it was served from."""
-    groq = Table(table()).find("openai", "llama-3.1-8b-instant", "api.groq.com")
+    groq = Table(table()).find("openai", "openai/gpt-oss-20b", "api.groq.com")
     gov = Table(table()).find(
-        "aws.bedrock", "anthropic.claude-3-haiku-20240307-v1:0", "bedrock-runtime.us-gov-west-1.amazonaws.com"
+        "aws.bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0", "bedrock-runtime.us-gov-west-1.amazonaws.com"
     )
-    assert groq is not None and groq.name == "groq/llama-3.1-8b-instant"
-    assert gov is not None and gov.name == "bedrock/us-gov-west-1/anthropic.claude-3-haiku-20240307-v1:0"
+    assert groq is not None and groq.name == "groq/openai/gpt-oss-20b"
+    assert gov is not None and gov.name == "bedrock/us-gov-west-1/anthropic.claude-sonnet-4-5-20250929-v1:0"
 
 
 def test_alias_echoed_by_a_gateway_is_not_the_model() -> None:
@@ -245,7 +245,9 @@ def test_embeddings_have_no_output() -> None:
 
 def test_rerank_is_sold_by_the_query() -> None:
     """A rerank call costs one query."""
-    name, entry = next((n, e) for n, e in table().items() if e.get("mode") == "rerank" and e.get("input_cost_per_query"))
+    name, entry = next(
+        (n, e) for n, e in table().items() if e.get("mode") == "rerank" and e.get("input_cost_per_query")
+    )
     call = {**OPENAI, "provider": entry["litellm_provider"], "model": name, "operation": "rerank"}
     assert priced(call)["cost_other_usd"] == Decimal(str(entry["input_cost_per_query"]))
 
@@ -501,7 +503,17 @@ MONEY = st.one_of(
 MODELS = ["gpt-4o", "claude-sonnet-4-5", "dashscope/qwen-flash", "deepseek-v4-flash", "xai/grok-4.20", "nope", "", "*",
           "gemini/gemini-2.5-pro", "perplexity/sonar", "together_ai/unlisted-7b", "azure/gpt-4o", "arn:aws:bedrock:/",
           "whisper-1", "gpt-image-1", "\x00", "ft:gpt-4o:a:b:c"]  # fmt: skip
-PROVIDERS = ["", "openai", "anthropic", "aws.bedrock", "gcp.vertex_ai", "azure.ai.openai", "nobody", "xai", "together_ai"]
+PROVIDERS = [
+    "",
+    "openai",
+    "anthropic",
+    "aws.bedrock",
+    "gcp.vertex_ai",
+    "azure.ai.openai",
+    "nobody",
+    "xai",
+    "together_ai",
+]
 MOMENTS = st.one_of(st.none(), st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)))
 
 
@@ -518,7 +530,9 @@ CALLS = st.lists(
             "requested_model": texts(*MODELS),
             "operation": texts("chat", "embeddings", "rerank", "image_generation", "transcription", "speech", "odd"),
             "service_tier": texts("", "flex", "priority", "batch", "auto", "ON_DEMAND_PRIORITY", "odd"),
-            "api_base": texts("", "https://eu.api.openai.com", "http://[", "api.groq.com", "x://y@z/locations/us-east5/"),
+            "api_base": texts(
+                "", "https://eu.api.openai.com", "http://[", "api.groq.com", "x://y@z/locations/us-east5/"
+            ),
             "gateway": texts("", "litellm"),
             "status": texts("ok", "error"),
             "cache_hit": st.one_of(st.none(), st.booleans()),
