@@ -14,6 +14,6 @@ def demo(
 
     In a directory and on ports of its own: weeks of history, real LiteLLM calls, the report. All marked DEMO.
     """
-    from otel_exporter.demo import run
+    from otel_exporter.demo.show import run
 
     run(once=once)

@@ -37,7 +37,8 @@ def parse(signal: Signal, body: bytes) -> Request:
     try:
         return REQUEST[signal].FromString(body)
     except DecodeError as error:
-        sentence = f"The body is not a well-formed {REQUEST[signal].DESCRIPTOR.name} in protobuf."
+        name = REQUEST[signal].DESCRIPTOR.name
+        sentence = f"The body is not a well-formed {name} in protobuf, or is nested more than 100 deep."
         raise Refused(Reason.MALFORMED, sentence) from error
 
 

@@ -5,6 +5,4 @@
 
 from __future__ import annotations
 
-from otel_exporter.demo.show import run
 
-__all__ = ["run"]

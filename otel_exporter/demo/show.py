@@ -34,9 +34,9 @@ DAYS: Final = 28
 PATIENCE_SECONDS: Final = 60.0
 PORTS: Final = {"grpc": 24317, "http": 24318, "health": 29464}
 _SUMS: Final = """
-SELECT count() AS calls, countIf(status = 'error') AS errors, sum(input_tokens) AS input_tokens,
-       sum(output_tokens) AS output_tokens, countIf(cost_usd IS NULL) AS unpriced, sum(cost_usd) AS cost_usd
-FROM genai_calls
+SELECT count() AS calls, countIf(c.status = 'error') AS errors, sum(c.input_tokens) AS input_tokens,
+       sum(c.output_tokens) AS output_tokens, countIf(c.cost_usd IS NULL) AS unpriced, sum(c.cost_usd) AS cost_usd
+FROM genai_calls AS c
 """
 
 

@@ -107,7 +107,7 @@ class HttpReceiver:
             return answers.no_such_method(error_media)
         try:
             response = answers.success(await self._take(signal, media, request))
-        except _SenderGone:
+        except _SenderGoneError:
             response = web.Response(status=400)  # nobody is there to read it
         except Exception as error:
             response = answers.failure_response(self.turn_away(error, request), error_media)
@@ -140,7 +140,7 @@ class HttpReceiver:
         except web.RequestPayloadError:
             raise Refused(Reason.MALFORMED, "The body is not what Transfer-Encoding or Content-Length says.") from None
         except ConnectionError as error:
-            raise _SenderGone from error
+            raise _SenderGoneError from error
         if isinstance(request.protocol, _Connection) and request.protocol.cut:
             raise Refused(Reason.MALFORMED, "The sender closed its side before the body was complete.")
 
@@ -152,7 +152,7 @@ class HttpReceiver:
 _MEDIA: Final = {media.value: media for media in Media}
 
 
-class _SenderGone(Exception):
+class _SenderGoneError(Exception):
     """The connection broke before the body was complete: there is nobody to answer."""
 
 

@@ -32,20 +32,20 @@ _WHY: Final = {
 
 @dataclass(frozen=True)
 class Item:
-    """Tokens of one class at one price."""
+    """So many tokens of one class (or calls, or seconds) at one price."""
 
     what: str
-    tokens: int
+    count: Decimal
     price_usd: Decimal | None
 
     @property
     def cost_usd(self) -> Decimal | None:
         """Exact, not rounded; None when the price is unknown."""
-        return None if self.price_usd is None else self.price_usd * self.tokens
+        return None if self.price_usd is None else self.price_usd * self.count
 
     def __str__(self) -> str:
         price = "an unknown price" if self.price_usd is None else f"${plain(self.price_usd)}"
-        return f"{self.tokens} {self.what} at {price}"
+        return f"{plain(self.count)} {self.what} at {price}"
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ class PriceLine:
     cost_usd: Decimal | None
     local_usd: Decimal | None
     reported_usd: Decimal | None
+    discount_usd: Decimal | None
+    margin_usd: Decimal | None
     source: str
     why: str
     issues: tuple[str, ...]
@@ -74,6 +76,8 @@ class PriceLine:
     def __str__(self) -> str:
         cost = "unknown" if self.cost_usd is None else f"${plain(self.cost_usd)}"
         terms = " + ".join(map(str, self.items))
+        terms += f" - ${plain(self.discount_usd)} discount" if self.discount_usd else ""
+        terms += f" + ${plain(self.margin_usd)} margin" if self.margin_usd else ""
         by = f" [{self.entry}, {self.version}]" if self.entry and self.version else ""
         return f"{cost}: {self.why}" + (f"; {terms}" if terms else "") + by
 
@@ -90,6 +94,8 @@ def price_line(priced: Mapping[str, Any]) -> PriceLine:
         cost_usd=priced["cost_usd"],
         local_usd=priced["cost_local_usd"],
         reported_usd=reported,
+        discount_usd=priced["discount_usd"],
+        margin_usd=priced["margin_usd"],
         source=priced["cost_source"],
         why=why,
         issues=tuple(priced["issues"]),
@@ -99,11 +105,13 @@ def price_line(priced: Mapping[str, Any]) -> PriceLine:
 def _items(priced: Mapping[str, Any]) -> Iterator[Item]:
     for name, (rate, what) in _CLASSES.items():
         if priced[f"@c_{name}"]:
-            yield Item(what, priced[f"@c_{name}"], priced[f"~{rate}"])
+            yield Item(what, Decimal(priced[f"@c_{name}"]), priced[f"~{rate}"])
     if priced["~surcharge"]:
-        yield Item("input (router fee)", priced["@c_paid_in"] or 0, priced["~surcharge"])
+        yield Item("input (router fee)", Decimal(priced["@c_paid_in"] or 0), priced["~surcharge"])
     if priced["~per_call"]:
-        yield Item("call", 1, priced["~per_call"])
+        yield Item("call", Decimal(1), priced["~per_call"])
+    if priced["~per_second"]:
+        yield Item("seconds", Decimal(str(priced["duration_ms"] or 0)) / 1000, priced["~per_second"])
 
 
 def plain(money: Decimal) -> str:

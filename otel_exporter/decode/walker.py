@@ -19,7 +19,7 @@ from otel_exporter.decode.rows import Rows
 from processors.batch import Batch, Signal
 
 
-def decode(signal: Signal, requests: Sequence[bytes], tenant: str) -> Batch:
+def walk(signal: Signal, requests: Sequence[bytes], tenant: str) -> Batch:
     """All records of ``requests`` as columns.
 
     Raises:
