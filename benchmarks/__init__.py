@@ -1,0 +1,1 @@
+"""Measurements: commands that print numbers and ratios; no test waits for them."""

@@ -54,7 +54,8 @@ def case(content: str, spans: int) -> None:
     warm = list(requests(8, SPANS_PER_REQUEST, content_bytes=size, seed=1))
     with tempfile.TemporaryDirectory() as directory:
         settings = Settings(
-            store=StoreSettings(data_dir=Path(directory)), content=ContentSettings(policy=policy)  # type: ignore[arg-type]
+            store=StoreSettings(data_dir=Path(directory)),
+            content=ContentSettings(policy=policy),  # type: ignore[arg-type]
         )
         with assembled(settings) as parts:
             pipeline = Pipeline(parts.commit, parts.spool)

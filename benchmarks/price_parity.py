@@ -90,13 +90,21 @@ class Example:
     tier: str
     shape: Shape
     moment: datetime
+    place: str = ""
+
+    @property
+    def api_base(self) -> str:
+        """A URL that says where the call was served."""
+        vertex = self.provider == "vertex_ai"
+        host = f"{self.place}-aiplatform.googleapis.com" if vertex else f"{self.place}.api.openai.com"
+        return f"https://{host}/v1" if self.place else ""
 
 
 def examples(table: dict[str, Any], every: int = 1) -> list[Example]:
     """Every model (or every ``every``-th) x shape x tier; models with off-peak hours inside and outside of them."""
     models = [name for name, entry in table.items() if name != "sample_spec" and entry.get("mode") in MODES]
     return [
-        Example(name, sells_as(entry["litellm_provider"]), entry["mode"], tier, shape, moment)
+        Example(name, sells_as(entry["litellm_provider"]), entry["mode"], tier, shape, moment, place)
         for name in models[::every]
         for entry in (table[name],)
         for tier in TIERS
@@ -104,7 +112,16 @@ def examples(table: dict[str, Any], every: int = 1) -> list[Example]:
         if not (entry["mode"] == "embedding" and shape.reasoning)
         if not (tier == "batch" and entry["litellm_provider"] in SIGNS_IN)
         for moment in ((OFF_PEAK, PEAK) if "off_peak_pricing" in entry else (PEAK,))
+        for place in _places(entry)
     ]
+
+
+def _places(entry: Entry) -> tuple[str, ...]:
+    """Regions that cost more, and nowhere."""
+    if "regional_processing_uplift_multiplier_eu" in entry and entry["litellm_provider"] == "openai":
+        return "", "eu", "us"
+    vertex = "regional_endpoint_uplift_multiplier" in entry and entry["litellm_provider"].startswith("vertex_ai")
+    return ("", "us-east5") if vertex else ("",)
 
 
 def our_prices(book: PriceBook, cases: list[Example]) -> list[Decimal | None]:
@@ -114,6 +131,7 @@ def our_prices(book: PriceBook, cases: list[Example]) -> list[Decimal | None]:
         "model": [case.model for case in cases],
         "operation": ["embeddings" if case.mode == "embedding" else "chat" for case in cases],
         "service_tier": [case.tier for case in cases],
+        "api_base": [case.api_base for case in cases],
         "started_at": [case.moment for case in cases],
         "duration_ms": [SECONDS * 1000] * len(cases),
         "status": ["ok"] * len(cases),
@@ -137,10 +155,11 @@ def their_price(case: Example) -> Decimal | None:
 
     litellm.suppress_debug_info = True
     usage = _usage(case.shape)
+    where = {"vertex_location" if case.provider == "vertex_ai" else "data_residency": case.place or None}
     try:
         with pinned_billing_time(case.moment):
             if case.tier == "batch":
-                parts = batch_cost_calculator(usage=usage, model=case.model, custom_llm_provider=case.provider)
+                parts = batch_cost_calculator(usage=usage, model=case.model, custom_llm_provider=case.provider, **where)
             else:
                 parts = litellm.cost_per_token(
                     model=case.model,
@@ -151,6 +170,7 @@ def their_price(case: Example) -> Decimal | None:
                     service_tier=case.tier or None,
                     response_time_ms=SECONDS * 1000,
                     call_type="embedding" if case.mode == "embedding" else "completion",
+                    **where,
                 )
     except Exception:  # it raises bare exceptions for models it cannot price
         return None

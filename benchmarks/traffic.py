@@ -11,7 +11,20 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-_WORDS = ("alpha", "budget", "cache", "delta", "error", "forecast", "gateway", "hour", "input", "judge", "kernel", "ledger")
+_WORDS = (
+    "alpha",
+    "budget",
+    "cache",
+    "delta",
+    "error",
+    "forecast",
+    "gateway",
+    "hour",
+    "input",
+    "judge",
+    "kernel",
+    "ledger",
+)
 
 
 def requests(count: int, spans: int = 512, *, content_bytes: int = 0, seed: int = 7) -> Iterator[bytes]:
@@ -42,7 +55,9 @@ def _call(rng: random.Random, start: int, content_bytes: int) -> list[Span]:
         "metadata.user_api_key_hash": "",
         "metadata.user_api_key_team_alias": "",
         "metadata.applied_guardrails": "[]",
-        "metadata.usage_object": repr({"completion_tokens": answer, "prompt_tokens": prompt, "total_tokens": prompt + answer}),
+        "metadata.usage_object": repr(
+            {"completion_tokens": answer, "prompt_tokens": prompt, "total_tokens": prompt + answer}
+        ),
         "litellm.provider.model": "gpt-4o-mini",
         "gen_ai.cost.input_cost": prompt * 1.5e-7,
         "gen_ai.cost.output_cost": answer * 6e-7,
@@ -82,7 +97,9 @@ def _text(rng: random.Random, size: int) -> str:
     return f'[{{"role": "user", "parts": [{{"type": "text", "content": "{rng.randbytes(8).hex()} {words}"}}]}}]'
 
 
-def _span(trace: bytes, span: bytes, parent: bytes, name: str, start: int, said: dict[str, str | int | float | bool]) -> Span:
+def _span(
+    trace: bytes, span: bytes, parent: bytes, name: str, start: int, said: dict[str, str | int | float | bool]
+) -> Span:
     return Span(
         trace_id=trace,
         span_id=span,

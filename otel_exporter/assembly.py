@@ -1,6 +1,6 @@
 """Assembly: the parts between the doors and ClickHouse, put together from the settings. Everything has one order here.
 
-    commit (decode -> processors -> spool) ........ writer (freeze -> post -> insert) -> store
+commit (decode -> processors -> spool) ........ writer (freeze -> post -> insert) -> store
 """
 
 from __future__ import annotations

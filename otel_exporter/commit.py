@@ -67,7 +67,11 @@ class GroupCommit:
     """Makes groups of requests durable. One thread at a time."""
 
     def __init__(
-        self, decode: Decode, processors: Sequence[Callable[[Batch], Batch]], spool: Spool, observer: Observer | None = None
+        self,
+        decode: Decode,
+        processors: Sequence[Callable[[Batch], Batch]],
+        spool: Spool,
+        observer: Observer | None = None,
     ) -> None:
         self._decode = decode
         self._processors = list(processors)

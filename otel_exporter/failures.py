@@ -20,6 +20,7 @@ class Reason(StrEnum):
     SLOW = "slow"
     STOPPING = "stopping"
     STORE = "store"
+    INTERNAL = "internal"
 
 
 class Refused(Exception):

@@ -60,10 +60,10 @@ class Pipeline:
             Refused: it can never be stored.
         """
         done = asyncio.wrap_future(self.submit(Request(signal, tenant, body)))
+        done.add_done_callback(_seen)  # whoever waited may have gone: nobody else will look at its failure
         try:
             await asyncio.wait_for(asyncio.shield(done), self._ack_seconds)
         except TimeoutError:
-            done.add_done_callback(lambda late: late.exception())
             sentence = f"not committed within {self._ack_seconds:g} seconds, send it again"
             raise RetryLater(Reason.SLOW, sentence, delay=1.0) from None
 
@@ -101,7 +101,7 @@ class Pipeline:
             return self._commit.commit(requests)
         except Exception as error:
             log.error("commit failed", error=type(error).__name__, exc_info=False)
-            failure = RetryLater(Reason.STORE, "internal error, send it again", delay=5.0)
+            failure = RetryLater(Reason.INTERNAL, "internal error, send it again", delay=5.0)
             return {request.key: failure for request in requests}
 
     def _next_group(self) -> list[tuple[Request, Future[None]]] | None:
@@ -114,6 +114,11 @@ class Pipeline:
                 self._working[key] = self._waiting.pop(key)
                 size += len(self._working[key][0].body)
             return list(self._working.values()) or None
+
+
+def _seen(done: asyncio.Future[None]) -> None:
+    if not done.cancelled():
+        done.exception()
 
 
 def _resolve(future: Future[None], failure: Exception | None) -> None:

@@ -19,7 +19,9 @@ def load(name: str) -> Callable[[Batch], Batch]:
     try:
         made = getattr(import_module(module), factory)()
     except Exception as error:
-        raise Refused(Reason.STORE, f"the processor {name} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise Refused(
+            Reason.STORE, f"the processor {name} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
     if not callable(made):
         raise Refused(Reason.STORE, f"the processor {name} is not callable: {type(made).__name__}")
     processor: Callable[[Batch], Batch] = made

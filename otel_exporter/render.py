@@ -51,13 +51,16 @@ def render(table: Table, form: Format, out: TextIO | None = None) -> None:
 def as_json(table: Table, out: TextIO) -> None:
     """One JSON array of objects: Decimal as string, times ISO 8601 in UTC, integers as numbers."""
     names = _unique(table.columns)
-    separator = "\n"
-    out.write("[")
-    for row in table.rows:
-        record = dict(zip(names, row, strict=True))
+    write_json((dict(zip(names, row, strict=True)) for row in table.rows), out)
+
+
+def write_json(records: Iterable[Mapping[str, Any]], out: TextIO) -> None:
+    """Records as one JSON array, one to a line."""
+    separator, end = "[\n", "[]\n"
+    for record in records:
         out.write(separator + json.dumps(record, ensure_ascii=False, default=plain))
-        separator = ",\n"
-    out.write("\n]\n" if table.rows else "]\n")
+        separator, end = ",\n", "\n]\n"
+    out.write(end)
 
 
 def as_csv(table: Table, out: TextIO) -> None:

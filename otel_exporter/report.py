@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -11,7 +11,7 @@ from typing import Any, Final, TextIO
 
 from otel_exporter.asking import Ask, table
 from otel_exporter.failures import Reason, Refused
-from otel_exporter.render import Format, Table, render
+from otel_exporter.render import Format, Table, render, write_json
 
 _CALLS: Final = "FROM genai_calls AS c WHERE c.started_at >= parseDateTime64BestEffort({since:String}, 9, 'UTC')"
 _SPEND: Final = """count() AS calls, countIf(c.status = 'error') AS errors, countIf(c.cost_usd IS NULL) AS unpriced,
@@ -29,7 +29,7 @@ class Part:
 
 
 PARTS: Final = (
-    Part("total", "Total", f"SELECT {_SPEND}, sum(c.saved_usd) AS saved_usd {_CALLS}"),
+    Part("total", "Total", f"SELECT {_SPEND}, ifNull(sum(c.saved_usd), 0) AS saved_usd {_CALLS}"),
     Part("team", "Spend by team", f"SELECT team, {_SPEND} {_CALLS} GROUP BY team ORDER BY cost_usd DESC, team"),
     Part(
         "model",
@@ -101,15 +101,22 @@ def answer(ask: Ask, part: Part, start: datetime) -> Table:
 
 def show(tables: Mapping[str, Table], form: Format, out: TextIO) -> None:
     """Print a report: tables below each other for people, one array or sheet with a ``section`` for programs."""
-    if form is not Format.TABLE:
-        render(_one_table(tables), form, out)
-        return
+    if form is Format.JSON:
+        write_json(_records(tables), out)
+    elif form is Format.CSV:
+        render(Table.of(_records(tables)), form, out)
+    else:
+        _show_people(tables, out)
+
+
+def _show_people(tables: Mapping[str, Table], out: TextIO) -> None:
     if not _calls(tables):
         out.write("no calls in this time\n")
         return
     for part in tables.values():
         if part.rows:
-            render(_for_people(part), form, out)
+            render(_for_people(part), Format.TABLE, out)
+            out.write("\n")
 
 
 def _calls(tables: Mapping[str, Table]) -> int:
@@ -117,13 +124,10 @@ def _calls(tables: Mapping[str, Table]) -> int:
     return int(total.rows[0][total.columns.index("calls")])
 
 
-def _one_table(tables: Mapping[str, Table]) -> Table:
-    records = [
-        {"section": name, **dict(zip(part.columns, row, strict=True))}
-        for name, part in tables.items()
-        for row in part.rows
-    ]
-    return Table.of({name: _trimmed(value) for name, value in record.items()} for record in records)
+def _records(tables: Mapping[str, Table]) -> Iterator[dict[str, Any]]:
+    for name, part in tables.items():
+        for row in part.rows:
+            yield {"section": name, **dict(zip(part.columns, map(_trimmed, row), strict=True))}
 
 
 def _trimmed(value: Any) -> Any:
@@ -131,12 +135,14 @@ def _trimmed(value: Any) -> Any:
 
 
 def _for_people(part: Table) -> Table:
-    """Dollars with six digits, so that columns line up; a dash where nobody said who."""
+    """Dollars with six digits, so that columns line up; what is not known is called so."""
     rows = [[_readable(name, value) for name, value in zip(part.columns, row, strict=True)] for row in part.rows]
     return replace(part, rows=rows)
 
 
 def _readable(column: str, value: Any) -> Any:
-    if column.endswith("_usd") and value is not None:
+    if value is None:
+        return "unknown"
+    if column.endswith("_usd"):
         return f"{Decimal(value).quantize(_MICRO, ROUND_HALF_EVEN):,f}"
     return "-" if value == "" else value

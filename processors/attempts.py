@@ -10,7 +10,8 @@ def link_attempts(calls: pl.DataFrame) -> pl.DataFrame:
 
     The gateway's span of the request (`request_span`) is what attempts share. Without it nothing links them: unknown.
     """
-    trace = pl.col("request_trace").fill_null(pl.col("trace_id")) if "request_trace" in calls.columns else pl.col("trace_id")
+    own = pl.col("trace_id")
+    trace = pl.col("request_trace").fill_null(own) if "request_trace" in calls.columns else own
     linked = pl.col("request_span").fill_null("") != ""
     key = pl.when(linked).then(pl.concat_str(pl.lit("request:"), trace, pl.lit("/"), "request_span"))
     ordered = calls.with_columns(request_key=key.fill_null("")).sort("request_key", "started_at", "call_key")

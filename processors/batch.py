@@ -14,7 +14,7 @@ from typing import Final
 
 import polars as pl
 
-from processors.contract import MOMENT, OBSERVATION_SCHEMA
+from processors.contract import MOMENT, OBSERVATION_SCHEMA, schema
 
 
 class Signal(StrEnum):
@@ -29,14 +29,14 @@ LEVEL: Final = pl.Enum(["resource", "scope", "record", "event", "link", "exempla
 #: How an AnyValue was sent. Nested values are JSON text; `bytes` is base64 text; `empty` is an AnyValue with no value.
 VALUE_TYPE: Final = pl.Enum(["empty", "string", "bool", "int", "double", "array", "kvlist", "bytes"])
 
-ATTRIBUTES: Final = pl.Schema(
+ATTRIBUTES: Final = schema(
     {"level": LEVEL, "owner": pl.UInt32, "key": pl.String, "type": VALUE_TYPE, "value": pl.String}
 )
-RESOURCES: Final = pl.Schema({"resource": pl.UInt32, "schema_url": pl.String})
-SCOPES: Final = pl.Schema(
+RESOURCES: Final = schema({"resource": pl.UInt32, "schema_url": pl.String})
+SCOPES: Final = schema(
     {"scope": pl.UInt32, "resource": pl.UInt32, "name": pl.String, "version": pl.String, "schema_url": pl.String}
 )
-SPANS: Final = pl.Schema(
+SPANS: Final = schema(
     {
         "record": pl.UInt32,
         "resource": pl.UInt32,
@@ -54,7 +54,7 @@ SPANS: Final = pl.Schema(
         "flags": pl.UInt32,
     }
 )
-LOGS: Final = pl.Schema(
+LOGS: Final = schema(
     {
         "record": pl.UInt32,
         "resource": pl.UInt32,
@@ -71,7 +71,7 @@ LOGS: Final = pl.Schema(
         "flags": pl.UInt32,
     }
 )
-METRICS: Final = pl.Schema(
+METRICS: Final = schema(
     {
         "record": pl.UInt32,
         "resource": pl.UInt32,
@@ -103,11 +103,11 @@ METRICS: Final = pl.Schema(
         "quantile_values": pl.List(pl.Float64),
     }
 )
-EVENTS: Final = pl.Schema({"event": pl.UInt32, "record": pl.UInt32, "time": pl.UInt64, "name": pl.String})
-LINKS: Final = pl.Schema(
+EVENTS: Final = schema({"event": pl.UInt32, "record": pl.UInt32, "time": pl.UInt64, "name": pl.String})
+LINKS: Final = schema(
     {"link": pl.UInt32, "record": pl.UInt32, "trace_id": pl.String, "span_id": pl.String, "trace_state": pl.String}
 )
-EXEMPLARS: Final = pl.Schema(
+EXEMPLARS: Final = schema(
     {
         "exemplar": pl.UInt32,
         "record": pl.UInt32,
@@ -138,7 +138,7 @@ class Batch:
 
     def with_frames(self, **frames: pl.DataFrame) -> Batch:
         """This batch with some frames replaced."""
-        return replace(self, **frames)
+        return replace(self, **frames)  # type: ignore[arg-type]
 
     def attributes_of(self, level: str) -> pl.DataFrame:
         """The attributes of one level: owner, key, type, value."""

@@ -6,6 +6,7 @@ observations into calls; `price` fills the money. Names change only by adding (D
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -16,6 +17,13 @@ MONEY: Final = pl.Decimal(38, 12)
 MOMENT: Final = pl.Datetime("ns", "UTC")
 TEXTS: Final = pl.List(pl.String)
 MAP: Final = pl.Map(pl.String, pl.String)
+
+Dtype = pl.DataType | type[pl.DataType]
+
+
+def schema(columns: Mapping[str, Dtype]) -> pl.Schema:
+    """A Polars schema, typed."""
+    return pl.Schema(columns)
 
 
 class Group(StrEnum):
@@ -39,7 +47,7 @@ class Column:
 
     name: str
     clickhouse: str
-    polars: pl.DataType | type[pl.DataType]
+    polars: Dtype
     meaning: str
     group: Group | None = None
 
@@ -173,7 +181,7 @@ BOOKKEEPING: Final[tuple[Column, ...]] = (
 LEDGER: Final = CALL + BOOKKEEPING
 CALL_COLUMNS: Final = tuple(column.name for column in CALL)
 LEDGER_COLUMNS: Final = tuple(column.name for column in LEDGER)
-LEDGER_SCHEMA: Final = pl.Schema({column.name: column.polars for column in LEDGER})
+LEDGER_SCHEMA: Final = schema({column.name: column.polars for column in LEDGER})
 
 #: What a dialect may fill, by group.
 SAID: Final[tuple[Column, ...]] = tuple(column for column in CALL if column.group is not None)
@@ -191,7 +199,7 @@ class Role(StrEnum):
 
 
 #: Observation columns beside the said ones.
-ENVELOPE: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+ENVELOPE: Final[dict[str, Dtype]] = {
     "observation_id": pl.String,  # "<trace>/<span>" or "log/..." : stable over re-sends
     "tenant": pl.String,
     "source": pl.String,  # dialect name
@@ -206,4 +214,4 @@ ENVELOPE: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "issues": TEXTS,
     **{f"rank_{group}": pl.UInt8 for group in Group},
 }
-OBSERVATION_SCHEMA: Final = pl.Schema({**ENVELOPE, **{column.name: column.polars for column in SAID}})
+OBSERVATION_SCHEMA: Final = schema({**ENVELOPE, **{column.name: column.polars for column in SAID}})

@@ -3,7 +3,7 @@ r"""What a secret or a piece of personal data looks like, as data: one `Family` 
 Patterns are for Rust's `regex` (linear time, no look-around, no back-reference), with ``\b`` meaning an ASCII word
 boundary; those of families with a checksum are also valid for Python's `re`. Two conventions:
 
-* what stands before the secret and must stay is the group ``pre`` (``pre2``, ``pre3``); the opening quote of a quoted
+* what stands before the secret and must stay is the group ``pre`` (``pre2`` ...); the opening quote of a quoted
   value is one of ``q``, ``r``, ``s``; what stands behind and must stay is ``post``;
 * text arrives inside JSON inside strings, so a line break may be spelled ``\n``: `ESCAPE` stands where a word
   boundary would otherwise be missed, and ``\\*`` before quotes.
@@ -65,7 +65,7 @@ class Family:
     @property
     def replacement(self) -> str:
         """The marker between the groups that stay, as Rust's `regex` writes it."""
-        before = "".join(f"${{{name}}}" for name in ("pre", "pre2", "pre3", "q", "r", "s") if f"(?P<{name}>" in self.pattern)
+        before = "".join(f"${{{name}}}" for name in ("pre", "pre2", "pre3", "pre4", "q", "r", "s") if f"(?P<{name}>" in self.pattern)
         return before + self.marker + ("${post}" if "(?P<post>" in self.pattern else "")
 
 
@@ -77,19 +77,36 @@ _MARKER: Final = r"\[REDACTED:[a-z_]+\]"
 _BARE: Final = r"""[^\s"'\\,;&<>(){}\[\]]"""
 _QUOTED: Final = r"""(?P<q>\\+["'])[^"'\\]+|(?P<r>")(?:[^"\\]|\\.)+|(?P<s>')(?:[^'\\]|\\.)+"""
 _SCHEME: Final = r"(?:(?i:bearer|basic|token|digest|apikey|api-key|negotiate)[ ]{1,4})"
-_KEY_WORDS: Final = (
-    r"(?:pass(?:word|wd|phrase)|secret"
-    r"|(?:api|access|secret|private|account|subscription|master|virtual|signing|encryption|shared[_-]?access)[ _-]?key"
-    r"|secret[ _-]?access[ _-]?key|(?:client|app|webhook)[ _-]?secret"
-    r"|(?:access|refresh|auth|id|session|security|bearer|api|oauth|personal[_-]?access)[_-]?token"
-    r"|security[ _-]?token)"
+#: Names of secrets, in the spellings people use: patterns and the literals to look for are both made of these.
+_KEYS: Final = (
+    "api_key api-key api\tkey apikey apiKey ApiKey Api-Key API_KEY API-KEY API-Key API\tkey API\tKey APIKey APIKEY "
+    "access_key access-key access\tkey accesskey accessKey AccessKey Access-Key Access\tKey ACCESS_KEY "
+    "account_key account-key accountKey AccountKey ACCOUNT_KEY "
+    "subscription_key subscription-key subscriptionKey Subscription-Key SUBSCRIPTION_KEY "
+    "private_key private-key privateKey PRIVATE_KEY master_key master-key masterKey MASTER_KEY "
+    "virtual_key virtual-key virtualKey VIRTUAL_KEY encryption_key encryptionKey ENCRYPTION_KEY secret_key secret-key "
+    "secretKey SecretKey Secret-Key SECRET_KEY signing_key signingKey SIGNING_KEY"
 )
-#: Found in every assignment of a secret, so that one pass over the text decides for all families that need one.
-_ASSIGNMENT: Final = r"(?i:passw|passphr|secret|[ _-]?key\\*[\"']?[ \t]{0,4}[:=]|token\\*[\"']?[ \t]{0,4}[:=]|authoriz|cookie|bearer )"
+_PASSWORDS: Final = "password Password PASSWORD passwd Passwd PASSWD passphrase Passphrase PASSPHRASE secret Secret SECRET"
+_TOKENS: Final = (
+    "access_token access-token accessToken AccessToken ACCESS_TOKEN refresh_token refreshToken RefreshToken REFRESH_TOKEN "
+    "auth_token auth-token authToken AuthToken AUTH_TOKEN Auth-Token id_token idToken IdToken ID_TOKEN "
+    "session_token sessionToken SessionToken SESSION_TOKEN security_token security-token Security-Token SecurityToken "
+    "bearer_token BEARER_TOKEN api_token apiToken API_TOKEN oauth_token oauthToken OAUTH_TOKEN"
+)
+_NAMES: Final = tuple(name.replace("\t", " ") for name in f"{_KEYS} {_PASSWORDS}".split(" "))
+_TOKEN_NAMES: Final = tuple(_TOKENS.split())
+_TOKEN_ENDS: Final = (":", "=", '"', "'", "\\")
+
+
+def _endings(names: tuple[str, ...], then: tuple[str, ...] = ("",)) -> tuple[str, ...]:
+    """Literals that every one of ``names`` contains: lower and capitalised spelling share all but the first letter."""
+    return tuple(sorted({name[1:] + end for name in names for end in then}))
+
 
 #: Attribute names that say their whole value is a secret.
 SECRET_NAMES: Final = (
-    rf"(?i:.*(?:{_KEY_WORDS}|authorization|cookie2?|credentials?|x[._-][a-z_-]{{0,24}}(?:key|token|auth)))(?:\.[0-9]+)?",
+    rf"(?i:.*(?:{'|'.join(dict.fromkeys(name.lower().replace(' ', '_') for name in _NAMES + _TOKEN_NAMES))}|authorization|cookie2?|credentials?|x[._-][a-z_-]{{0,24}}(?:key|token|auth)))(?:\.[0-9]+)?",
 )
 
 SECRETS: Final[tuple[Family, ...]] = (
@@ -108,9 +125,9 @@ SECRETS: Final[tuple[Family, ...]] = (
     Family(
         name="authorization",
         meaning="value of an Authorization header, in any notation",
-        pattern=rf"(?P<pre>(?i:authorization)\\*[\"']?{_GAP}[:=]{_GAP})"
+        pattern=rf"(?P<pre>(?:[aA]uthorization|AUTHORIZATION)\\*[\"']?{_GAP}[:=]{_GAP})"
         rf"(?:{_QUOTED}|{_SCHEME}?(?:{_MARKER}|{_BARE})+)",
-        hint=_ASSIGNMENT,
+        literals=("uthorization", "UTHORIZATION"),
         redacts={
             "Authorization: Basic dXNlcjpwYXNz then": "Authorization: [REDACTED:authorization] then",
             '{"authorization": "Bearer abc"}': '{"authorization": "[REDACTED:authorization]"}',
@@ -122,8 +139,8 @@ SECRETS: Final[tuple[Family, ...]] = (
     Family(
         name="cookie",
         meaning="Cookie and Set-Cookie headers",
-        pattern=rf"(?P<pre>(?i:cookie)2?\\*[\"']?{_GAP}:{_GAP})(?:{_QUOTED}|[^\s=;\"'\\]+=[^\r\n\"'\\]+)",
-        hint=_ASSIGNMENT,
+        pattern=rf"(?P<pre>(?:[cC]ookie|COOKIE)2?\\*[\"']?{_GAP}:{_GAP})(?:{_QUOTED}|[^\s=;\"'\\]+=[^\r\n\"'\\]+)",
+        literals=("ookie", "OOKIE"),
         redacts={
             "Cookie: sid=abc; theme=dark\nHost: x": "Cookie: [REDACTED:cookie]\nHost: x",
             '"set-cookie": "sid=abc; Path=/"': '"set-cookie": "[REDACTED:cookie]"',
@@ -133,10 +150,11 @@ SECRETS: Final[tuple[Family, ...]] = (
     Family(
         name="credential",
         meaning="value assigned to a name such as password, api_key, client_secret, access_token",
-        pattern=rf"(?:(?P<pre>(?i:{_KEY_WORDS})\\*[\"']?{_GAP}(?:={{1,2}}>?|:){_GAP})(?:{_QUOTED})"
-        rf"|(?P<pre2>(?i:{_KEY_WORDS})\\*[\"']?{_GAP}={{1,2}}>?{_GAP}){_SCHEME}?(?:{_MARKER}|{_BARE}){{3,}}"
-        rf"|(?P<pre3>(?i:{_KEY_WORDS})\\*[\"']?{_GAP}:{_GAP}){_SCHEME}?(?:{_MARKER}|{_BARE}){{6,}})",
-        hint=_ASSIGNMENT,
+        pattern=rf"(?P<pre>(?:(?:{'|'.join(_NAMES)})\\*[\"']?{_GAP}|(?:{'|'.join(_TOKEN_NAMES)})\\*[\"']?))"
+        rf"(?:(?P<pre2>(?:={{1,2}}>?|:){_GAP})(?:{_QUOTED})"
+        rf"|(?P<pre3>={{1,2}}>?{_GAP}){_SCHEME}?(?:{_MARKER}|{_BARE}){{3,}}"
+        rf"|(?P<pre4>:{_GAP}){_SCHEME}?(?:{_MARKER}|{_BARE}){{6,}})",
+        literals=_endings(_NAMES) + _endings(("token", "TOKEN"), _TOKEN_ENDS),
         redacts={
             "aws_secret_access_key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY": "aws_secret_access_key=[REDACTED:credential]",
             '{"password": "hunter2"}': '{"password": "[REDACTED:credential]"}',
@@ -157,17 +175,16 @@ SECRETS: Final[tuple[Family, ...]] = (
     Family(
         name="token",
         meaning="long opaque value assigned to a name ending in `token`",
-        pattern=rf"(?P<pre>(?i:token)\\*[\"']?{_GAP}[:=]{_GAP}\\*[\"']?)"
-        r"(?:[A-Za-z0-9._~+/=-]{16,})",
-        hint=_ASSIGNMENT,
+        pattern=rf"(?P<pre>(?:[tT]oken|TOKEN)\\*[\"']?[:=]{_GAP}\\*[\"']?)[A-Za-z0-9._~+/=-]{{16,}}",
+        literals=_endings(("token", "TOKEN"), _TOKEN_ENDS),
         redacts={"token: 0123456789abcdef0123": "token: [REDACTED:token]", '"token":"0123456789abcdef"': '"token":"[REDACTED:token]"'},
         leaves=("token: authorised", "'total_tokens': 1234567890123456", "x-ratelimit-remaining-tokens: 149999"),
     ),
     Family(
         name="bearer_token",
         meaning="`Bearer <token>` anywhere",
-        pattern=r"(?P<pre>(?i:bearer)[ ]{1,4})(?:[A-Za-z._~+/=-]{0,64}[0-9][A-Za-z0-9._~+/=-]{3,}|[A-Za-z0-9._~+/=-]{20,})",
-        hint=_ASSIGNMENT,
+        pattern=r"(?P<pre>(?:[bB]earer|BEARER)[ ]{1,4})(?:[A-Za-z._~+/=-]{0,64}[0-9][A-Za-z0-9._~+/=-]{3,}|[A-Za-z0-9._~+/=-]{20,})",
+        literals=("earer ", "EARER "),
         redacts={
             "header Bearer abcdefghijklmnopqrstuvwx": "header Bearer [REDACTED:bearer_token]",
             "BEARER sk-1234": "BEARER [REDACTED:bearer_token]",
@@ -353,13 +370,22 @@ PERSONAL: Final[tuple[Family, ...]] = (
     ),
     Family(
         name="ip_address",
-        meaning="public IP address (private, loopback and reserved ones stay)",
-        pattern=rf"(?:(?P<pre>{ESCAPE})|[A-Za-z]/|\b)(?:(?:[0-9]{{1,3}}\.){{3,}}[0-9]{{1,3}}"
-        r"|(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}|(?:[0-9a-fA-F]{1,4}:){1,6}(?::[0-9a-fA-F]{1,4}){1,6})\b",
+        meaning="public IPv4 address (private, loopback and reserved ones stay)",
+        pattern=rf"(?:(?P<pre>{ESCAPE})|[A-Za-z]/|\b)(?:[0-9]{{1,3}}\.){{3,}}[0-9]{{1,3}}\b",
         reach=Reach.FREE_TEXT,
-        hint=r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[0-9a-fA-F]::[0-9a-fA-F]|(?:[0-9a-fA-F]{1,4}:){7}",
+        hint=r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",
         valid=public_address,
-        redacts={"from 8.8.8.8:443": "from [REDACTED:ip_address]:443", "2a00:1450:4001:81b::200e": "[REDACTED:ip_address]"},
-        leaves=("http://127.0.0.1:8901/v1", "10.1.2.3", "Chrome/120.0.0.0", "1.2.3.4.5", "v1.2.3.4", "std::fmt", "12:34:56"),
+        redacts={"from 8.8.8.8:443": "from [REDACTED:ip_address]:443", r"\n8.8.4.4": r"\n[REDACTED:ip_address]"},
+        leaves=("http://127.0.0.1:8901/v1", "10.1.2.3", "Chrome/120.0.0.0", "1.2.3.4.5", "v1.2.3.4"),
+    ),
+    Family(
+        name="ipv6_address",
+        meaning="public IPv6 address",
+        pattern=r"\b(?:(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}|(?:[0-9a-fA-F]{1,4}:){1,6}(?::[0-9a-fA-F]{1,4}){1,6})\b",
+        reach=Reach.FREE_TEXT,
+        hint=r"[0-9a-fA-F]:[0-9a-fA-F]{0,4}:[0-9a-fA-F]",
+        valid=public_address,
+        redacts={"to 2a00:1450:4001:81b::200e.": "to [REDACTED:ipv6_address]."},
+        leaves=("std::fmt", "12:34:56", "add::bad", "::1", "fe80::1"),
     ),
 )

@@ -58,9 +58,9 @@ def _span_key() -> pl.Expr:
 def unwrapped(response_id: pl.Expr) -> pl.Expr:
     """The provider's id inside the Responses-API id LiteLLM hands out (base64 of ``...;response_id:<id>``)."""
     body = response_id.str.extract(r"^resp_([A-Za-z0-9+/]+=*)$", 1)
-    padded = body + pl.when(body.str.len_bytes() % 4 == 2).then(pl.lit("==")).when(
-        body.str.len_bytes() % 4 == 3
-    ).then(pl.lit("=")).otherwise(pl.lit(""))
+    padded = body + pl.when(body.str.len_bytes() % 4 == 2).then(pl.lit("==")).when(body.str.len_bytes() % 4 == 3).then(
+        pl.lit("=")
+    ).otherwise(pl.lit(""))
     inner = padded.str.decode("base64", strict=False).cast(pl.String, strict=False).str.extract(_WRAPPED, 1)
     return pl.coalesce(inner, response_id)
 
@@ -80,6 +80,4 @@ def is_unique(identifier: pl.Expr) -> pl.Expr:
         .otherwise(5.9)
     )
     distinct = body.str.split("").list.n_unique()
-    return (
-        (body.str.len_chars() * bits >= MIN_ENTROPY_BITS) & (distinct >= MIN_DISTINCT_CHARACTERS)
-    ).fill_null(False)
+    return ((body.str.len_chars() * bits >= MIN_ENTROPY_BITS) & (distinct >= MIN_DISTINCT_CHARACTERS)).fill_null(False)

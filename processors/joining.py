@@ -30,7 +30,7 @@ def cluster(observations: pl.DataFrame) -> pl.DataFrame:
 
 
 def _follow_cache_hits(rows: pl.DataFrame) -> pl.DataFrame:
-    """A client sees the original's response id on a gateway cache hit: around the hit, in its trace, it means the hit."""
+    """A client sees the original's response id on a gateway cache hit: around the hit, it means the hit."""
     hit = pl.col("cache_hit").fill_null(False)
     hits = rows.filter(hit & pl.col("response_id").is_not_null() & (pl.col("trace_id") != "")).select(
         "trace_id",

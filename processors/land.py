@@ -36,7 +36,8 @@ def _for_ledger(observations: pl.DataFrame) -> pl.DataFrame:
 
 def _traces(batch: Batch) -> dict[str, pl.DataFrame]:
     spans = _with_surroundings(batch)
-    spans = _with_children(spans, batch, "event", "Events", {"Timestamp": moment(pl.col("time")), "Name": pl.col("name")})
+    events = {"Timestamp": moment(pl.col("time")), "Name": pl.col("name")}
+    spans = _with_children(spans, batch, "event", "Events", events)
     links = {"TraceId": pl.col("trace_id"), "SpanId": pl.col("span_id"), "TraceState": pl.col("trace_state")}
     spans = _with_children(spans, batch, "link", "Links", links)
     rows = spans.select(
@@ -130,16 +131,16 @@ def _metrics(batch: Batch) -> dict[str, pl.DataFrame]:
 
 def _with_surroundings(batch: Batch) -> pl.DataFrame:
     """Records with their own attributes, their resource's and their scope's."""
-    own = _maps(batch, "record").rename({"owner": "record", "map": "Attributes"})
+    own = _maps(batch, "record", "Attributes")
     resources = (
         batch.resources.select("resource", ResourceSchemaUrl="schema_url")
         .join(_service_names(batch), on="resource", how="left")
-        .join(_maps(batch, "resource").rename({"owner": "resource", "map": "ResourceAttributes"}), on="resource", how="left")
+        .join(_maps(batch, "resource", "ResourceAttributes"), on="resource", how="left")
         .with_columns(pl.col("ServiceName").fill_null(""), pl.col("ResourceAttributes").fill_null(_EMPTY_MAP))
     )
     scopes = (
         batch.scopes.select("scope", ScopeName="name", ScopeVersion="version", ScopeSchemaUrl="schema_url")
-        .join(_maps(batch, "scope").rename({"owner": "scope", "map": "ScopeAttributes"}), on="scope", how="left")
+        .join(_maps(batch, "scope", "ScopeAttributes"), on="scope", how="left")
         .with_columns(pl.col("ScopeAttributes").fill_null(_EMPTY_MAP), ScopeDroppedAttrCount=pl.lit(0, pl.UInt32))
     )
     return (
@@ -155,14 +156,14 @@ def _service_names(batch: Batch) -> pl.DataFrame:
     return said.unique("owner", keep="first").select(resource="owner", ServiceName="value")
 
 
-def _maps(batch: Batch, level: str) -> pl.DataFrame:
-    """(owner, map): the attributes of one level as maps; of a key sent twice the first stays."""
+def _maps(batch: Batch, level: str, name: str) -> pl.DataFrame:
+    """(<level>, <name>): the attributes of one level as maps; of a key sent twice the first stays."""
     return (
         batch.attributes.filter(pl.col("level") == level)
         .unique(["owner", "key"], keep="first", maintain_order=True)
         .group_by("owner", maintain_order=True)
-        .agg(pl.struct("key", "value").alias("map"))
-        .with_columns(pl.col("map").cast(MAP))
+        .agg(pl.struct("key", "value").alias(name))
+        .select(pl.col("owner").alias(level), pl.col(name).cast(MAP))
     )
 
 
@@ -180,7 +181,7 @@ def _with_children(
     if children.is_empty():
         table = {Signal.TRACES: "otel_traces", Signal.METRICS: "otel_metrics_gauge"}[batch.signal]
         return rows.with_columns(pl.lit([], LANDING[table][name]).alias(name) for name in names)
-    maps = _maps(batch, level).rename({"owner": level, "map": attributes})
+    maps = _maps(batch, level, attributes)
     lists = (
         children.join(maps, on=level, how="left", maintain_order="left")
         .with_columns(pl.col(attributes).fill_null(_EMPTY_MAP))

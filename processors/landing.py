@@ -11,11 +11,11 @@ from typing import Final
 
 import polars as pl
 
-from processors.contract import MAP, MOMENT, MONEY
+from processors.contract import MAP, MOMENT, MONEY, Dtype, schema
 
 _NUMBERS: Final = pl.List(pl.UInt64)
 
-OTEL_TRACES: Final = pl.Schema(
+OTEL_TRACES: Final = schema(
     {
         "Timestamp": MOMENT,  # start of the span
         "TraceId": pl.String,  # ids are lower-case hex
@@ -41,7 +41,7 @@ OTEL_TRACES: Final = pl.Schema(
         "Links.Attributes": pl.List(MAP),
     }
 )
-OTEL_LOGS: Final = pl.Schema(
+OTEL_LOGS: Final = schema(
     {
         "Timestamp": MOMENT,
         "TraceId": pl.String,
@@ -62,7 +62,7 @@ OTEL_LOGS: Final = pl.Schema(
     }
 )
 #: What every metric point has.
-_POINT: Final = {
+_POINT: Final[dict[str, Dtype]] = {
     "ResourceAttributes": MAP,
     "ResourceSchemaUrl": pl.String,
     "ScopeName": pl.String,
@@ -78,24 +78,24 @@ _POINT: Final = {
     "StartTimeUnix": MOMENT,
     "TimeUnix": MOMENT,
 }
-_EXEMPLARS: Final = {
+_EXEMPLARS: Final[dict[str, Dtype]] = {
     "Exemplars.FilteredAttributes": pl.List(MAP),
     "Exemplars.TimeUnix": pl.List(MOMENT),
     "Exemplars.Value": pl.List(pl.Float64),
     "Exemplars.SpanId": pl.List(pl.String),
     "Exemplars.TraceId": pl.List(pl.String),
 }
-_EXTREMES: Final = {
+_EXTREMES: Final[dict[str, Dtype]] = {
     "Flags": pl.UInt32,
     "Min": pl.Float64,
     "Max": pl.Float64,
     "AggregationTemporality": pl.Int32,  # as OTLP numbers it: 1 delta, 2 cumulative
 }
-OTEL_METRICS_GAUGE: Final = pl.Schema({**_POINT, "Value": pl.Float64, "Flags": pl.UInt32, **_EXEMPLARS})
-OTEL_METRICS_SUM: Final = pl.Schema(
+OTEL_METRICS_GAUGE: Final = schema({**_POINT, "Value": pl.Float64, "Flags": pl.UInt32, **_EXEMPLARS})
+OTEL_METRICS_SUM: Final = schema(
     {**OTEL_METRICS_GAUGE, "AggregationTemporality": pl.Int32, "IsMonotonic": pl.Boolean},
 )
-OTEL_METRICS_HISTOGRAM: Final = pl.Schema(
+OTEL_METRICS_HISTOGRAM: Final = schema(
     {
         **_POINT,
         "Count": pl.UInt64,
@@ -106,7 +106,7 @@ OTEL_METRICS_HISTOGRAM: Final = pl.Schema(
         **_EXTREMES,
     }
 )
-OTEL_METRICS_EXPONENTIAL_HISTOGRAM: Final = pl.Schema(
+OTEL_METRICS_EXPONENTIAL_HISTOGRAM: Final = schema(
     {
         **_POINT,
         "Count": pl.UInt64,
@@ -121,7 +121,7 @@ OTEL_METRICS_EXPONENTIAL_HISTOGRAM: Final = pl.Schema(
         **_EXTREMES,
     }
 )
-OTEL_METRICS_SUMMARY: Final = pl.Schema(
+OTEL_METRICS_SUMMARY: Final = schema(
     {
         **_POINT,
         "Count": pl.UInt64,
@@ -132,7 +132,7 @@ OTEL_METRICS_SUMMARY: Final = pl.Schema(
     }
 )
 #: Budgets and rate limits as one span showed them: the gateway's own counters and the provider's headroom.
-GENAI_LIMITS: Final = pl.Schema(
+GENAI_LIMITS: Final = schema(
     {
         "observed_at": MOMENT,
         "tenant": pl.String,
@@ -149,7 +149,7 @@ GENAI_LIMITS: Final = pl.Schema(
     }
 )
 #: Requests that the gateway refused before any provider was called.
-GENAI_REFUSALS: Final = pl.Schema(
+GENAI_REFUSALS: Final = schema(
     {
         "observed_at": MOMENT,
         "tenant": pl.String,

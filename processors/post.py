@@ -156,9 +156,7 @@ def _agreeing_tokens(rows: pl.DataFrame) -> pl.DataFrame:
     differs = (pl.col("input_tokens") != best).fill_null(False)
     return rows.with_columns(
         *(pl.when(~differs).then(pl.col(name)).alias(name) for name in _TOKEN_COLUMNS),
-        issues=pl.when(differs)
-        .then(pl.concat_list("issues", pl.lit(["tokens_disagree"], TEXTS)))
-        .otherwise("issues"),
+        issues=pl.when(differs).then(pl.concat_list("issues", pl.lit(["tokens_disagree"], TEXTS))).otherwise("issues"),
     )
 
 
@@ -169,9 +167,7 @@ def _filled(calls: pl.DataFrame) -> pl.DataFrame:
         pl.when("reused").then(pl.lit(["response_id_reused"], TEXTS)).otherwise(pl.lit([], TEXTS)),
     ).list.unique()
     calls = calls.with_columns(issues=issues.list.drop_nulls().list.sort())
-    missing = [
-        pl.lit(None, column.polars).alias(column.name) for column in CALL if column.name not in calls.columns
-    ]
+    missing = [pl.lit(None, column.polars).alias(column.name) for column in CALL if column.name not in calls.columns]
     calls = calls.with_columns(missing)
     return calls.with_columns(
         *(pl.col(c.name).fill_null("") for c in CALL if c.polars == pl.String),

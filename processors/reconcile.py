@@ -79,5 +79,3 @@ def _net_of(entries: pl.DataFrame) -> pl.DataFrame:
         .explode("times")
         .select(LEDGER_COLUMNS)
     )
-
-

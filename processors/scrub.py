@@ -22,6 +22,8 @@ import polars as pl
 from processors.families import Family
 
 _JOINT: Final = "\x00"
+#: So many literals one vectorised pass takes; more make it ten times slower.
+_TOGETHER: Final = 32
 
 
 class Scrubber:
@@ -29,26 +31,32 @@ class Scrubber:
 
     def __init__(self, families: Sequence[Family]) -> None:
         self._families = tuple(families)
-        literals = "|".join(re.escape(literal) for family in families for literal in family.literals)
-        self._hints: dict[str, list[Family]] = {}
-        for family in families:
-            self._hints.setdefault(literals if family.literals else rust(family.hint), []).append(family)
+        self._hints = {rust(family.hint): [f for f in families if f.hint == family.hint] for family in families if family.hint}
+        for literals in _portions(_shortest(literal for family in families for literal in family.literals)):
+            pattern = "|".join(re.escape(literal) for literal in literals)
+            self._hints[pattern] = [f for f in families if any(one in literal for literal in f.literals for one in literals)]
 
     def found(self, columns: Iterable[pl.Series]) -> tuple[Family, ...]:
         """The families that occur somewhere in ``columns``, in the order given to the constructor."""
-        joined = [column.rename("").str.join(_JOINT) for column in columns]
-        if not joined:
-            return ()
-        texts = pl.concat(joined)
-        hinted = [family for hint, families in self._hints.items() if _occurs(texts, hint) for family in families]
-        occurring = {family.name for family in hinted if _occurs(texts, rust(family.pattern))}
-        return tuple(family for family in self._families if family.name in occurring)
+        texts = pl.concat([pl.Series([""]), *(column.rename("") for column in columns)]).str.join(_JOINT)
+        hinted = {family.name for hint, families in self._hints.items() if _occurs(texts, hint) for family in families}
+        return tuple(f for f in self._families if f.name in hinted and _occurs(texts, rust(f.pattern)))
 
     def __call__(self, texts: pl.Series, families: Sequence[Family] | None = None) -> pl.Series:
         """``texts`` without the ``families`` (default: those found in it)."""
         for family in self.found([texts]) if families is None else families:
             texts = _replaced(texts, family)
         return texts
+
+
+def _shortest(literals: Iterable[str]) -> list[str]:
+    """Without those that contain another one."""
+    distinct = set(literals)
+    return sorted(one for one in distinct if not any(other in one for other in distinct - {one}))
+
+
+def _portions(literals: Sequence[str]) -> list[Sequence[str]]:
+    return [literals[start : start + _TOGETHER] for start in range(0, len(literals), _TOGETHER)]
 
 
 def rust(pattern: str) -> str:
@@ -82,9 +90,8 @@ def rewritten(text: str, family: Family) -> str:
     assert family.valid is not None
     pattern, parts, copied, position = re.compile(family.pattern, re.ASCII), [], 0, 0
     while match := pattern.search(text, position):
-        start = match.end("pre") if match["pre"] is not None else match.start()
-        length = family.valid(text[start : match.end()])
-        if length:
+        start = match.start() + len(match.groupdict().get("pre") or "")
+        if length := family.valid(text[start : match.end()]):
             parts += [text[copied:start], family.marker]
             copied = position = start + length
         else:

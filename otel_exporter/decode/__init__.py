@@ -1,4 +1,4 @@
-"""OTLP bytes become columns: `validate` at the door, `decode` once per batch.
+"""OTLP bytes become columns: `validate` at the door, `Decoder.decode` once per batch.
 
 Two routes give the same batch: `columnar` has ClickHouse read the bytes, `walk` reads them message by message with upb.
 """
@@ -17,7 +17,7 @@ from otel_exporter.decode.walker import walk
 from otel_exporter.telemetry import Metric
 from processors.batch import Batch, Signal
 
-__all__ = ["SMALL_BYTES", "ArrowEngine", "decode", "validate", "walk"]
+__all__ = ["SMALL_BYTES", "ArrowEngine", "Decoder", "validate", "walk"]
 log = structlog.get_logger(__name__)
 
 #: Smaller batches are walked. A query costs milliseconds before it reads its first span; measured, the routes cost the
@@ -25,33 +25,31 @@ log = structlog.get_logger(__name__)
 SMALL_BYTES: Final = 256 * 1024
 
 
-def decode(
-    engine: ArrowEngine | None,
-    signal: Signal,
-    requests: Sequence[bytes],
-    tenant: str,
-    *,
-    small_bytes: int = SMALL_BYTES,
-) -> Batch:
-    """All records of ``requests`` (each passed `validate`), in order, as one batch.
+class Decoder:
+    """Decodes batches by the cheaper route.
 
     Args:
         engine: reads traces and logs of ``small_bytes`` and more; metrics are always walked. None: everything is.
-        signal: what the requests are.
-        requests: serialized Export*ServiceRequests.
-        tenant: whose they are, as the credential said.
         small_bytes: see `SMALL_BYTES`.
-
-    Raises:
-        Refused: MALFORMED: a request is not well formed after all.
     """
-    if engine is None or signal is Signal.METRICS or sum(map(len, requests)) < small_bytes:
-        return walk(signal, requests, tenant)
-    try:
-        return columnar.decode(engine, signal, requests, tenant)
-    except Exception as error:
-        # upb took these bytes, and ClickHouse did not or cannot now: the other route gives the same batch, more slowly.
-        # The error's text may quote payload, its type cannot.
-        log.warning("decoding as columns failed, walking", signal=signal.value, error=type(error).__name__)
-        Metric.DECODE_FALLBACKS.add(signal=signal.value)
-        return walk(signal, requests, tenant)
+
+    def __init__(self, engine: ArrowEngine | None, small_bytes: int = SMALL_BYTES) -> None:
+        self._engine = engine
+        self._small_bytes = small_bytes
+
+    def decode(self, signal: Signal, requests: Sequence[bytes], tenant: str) -> Batch:
+        """All records of ``requests`` (serialized Export*ServiceRequests that passed `validate`), in order.
+
+        Raises:
+            Refused: MALFORMED: a request is not well formed after all.
+        """
+        if self._engine is None or signal is Signal.METRICS or sum(map(len, requests)) < self._small_bytes:
+            return walk(signal, requests, tenant)
+        try:
+            return columnar.decode(self._engine, signal, requests, tenant)
+        except Exception as error:
+            # upb took these bytes, and ClickHouse did not or cannot now: the other route gives the same batch, slower.
+            # The error's text may quote payload, its type cannot.
+            log.warning("decoding as columns failed, walking", signal=signal.value, error=type(error).__name__)
+            Metric.DECODE_FALLBACKS.add(signal=signal.value)
+            return walk(signal, requests, tenant)

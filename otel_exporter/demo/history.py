@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -121,7 +121,9 @@ def requests(history: list[tuple[Call, float | None]], size: int = 256) -> Itera
     for start in range(0, len(history), size):
         request = ExportTraceServiceRequest()
         for number, (call, cost) in enumerate(history[start : start + size], start):
-            request.resource_spans.append(_from_gateway(call, cost, number) if call.through_gateway else _direct(call, number))
+            request.resource_spans.append(
+                _from_gateway(call, cost, number) if call.through_gateway else _direct(call, number)
+            )
         yield request.SerializeToString()
 
 
@@ -131,7 +133,9 @@ def _from_gateway(call: Call, cost: float | None, number: int) -> ResourceSpans:
     received = _span(call, trace, outer, b"", "Received Proxy Server Request", Span.SPAN_KIND_SERVER, {})
     attributes = _litellm(call, cost, number)
     request = _span(call, trace, inner, outer, "litellm_request", Span.SPAN_KIND_INTERNAL, attributes)
-    return _resource({"service.name": "demo-llm-gateway", "deployment.environment": "production"}, "litellm", received, request)
+    return _resource(
+        {"service.name": "demo-llm-gateway", "deployment.environment": "production"}, "litellm", received, request
+    )
 
 
 def _direct(call: Call, number: int) -> ResourceSpans:
@@ -153,7 +157,12 @@ def _direct(call: Call, number: int) -> ResourceSpans:
             "gen_ai.usage.cache_read.input_tokens": call.cached_tokens,
         }
     span = _span(call, trace, inner, b"", f"chat {call.model}", Span.SPAN_KIND_CLIENT, attributes)
-    resource = {"service.name": call.application, "team": call.team, "user.id": call.user, "deployment.environment.name": "demo"}
+    resource = {
+        "service.name": call.application,
+        "team": call.team,
+        "user.id": call.user,
+        "deployment.environment.name": "demo",
+    }
     return _resource(resource, "opentelemetry.instrumentation.openai_v2", span)
 
 
@@ -221,16 +230,16 @@ def _span(call: Call, trace: bytes, span: bytes, parent: bytes, name: str, kind:
     )
 
 
-def _resource(said: dict[str, object], scope: str, *spans: Span) -> ResourceSpans:
+def _resource(said: Mapping[str, object], scope: str, *spans: Span) -> ResourceSpans:
     block = ResourceSpans()
-    block.resource.attributes.extend(_attributes(said | {"demo": True}))
+    block.resource.attributes.extend(_attributes({**said, "demo": True}))
     inside = block.scope_spans.add()
     inside.scope.name = scope
     inside.spans.extend(spans)
     return block
 
 
-def _attributes(said: dict[str, object]) -> list[KeyValue]:
+def _attributes(said: Mapping[str, object]) -> list[KeyValue]:
     return [KeyValue(key=key, value=_value(value)) for key, value in said.items()]
 
 

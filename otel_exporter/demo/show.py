@@ -65,9 +65,7 @@ def _empty_directory() -> None:
 
 
 def _settings() -> Settings:
-    ingest = IngestSettings(
-        grpc=GrpcSettings(port=PORTS["grpc"]), http=HttpSettings(port=PORTS["http"]), tenant="DEMO"
-    )
+    ingest = IngestSettings(grpc=GrpcSettings(port=PORTS["grpc"]), http=HttpSettings(port=PORTS["http"]), tenant="DEMO")
     return Settings(store=StoreSettings(data_dir=DIRECTORY), ingest=ingest, health=HealthSettings(port=PORTS["health"]))
 
 

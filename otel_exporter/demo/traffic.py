@@ -57,8 +57,14 @@ def _send_history(endpoint: str, days: int, sent: Sent) -> None:
     last_hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     told: list[tuple[history.Call, float | None]] = []
     for call in history.calls(last_hour, days):
-        cost = 0.0 if call.failed else _cost(call.provider, call.model, call.input_tokens, call.cached_tokens, call.output_tokens)
-        sent.call(call.input_tokens, call.output_tokens, None if cost is None else Decimal(repr(cost)), failed=call.failed)
+        cost = (
+            0.0
+            if call.failed
+            else _cost(call.provider, call.model, call.input_tokens, call.cached_tokens, call.output_tokens)
+        )
+        sent.call(
+            call.input_tokens, call.output_tokens, None if cost is None else Decimal(repr(cost)), failed=call.failed
+        )
         told.append((call, cost))
     for body in history.requests(told):
         headers = {"Content-Type": "application/x-protobuf"}

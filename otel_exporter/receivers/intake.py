@@ -89,7 +89,7 @@ class Intake:
         _log.error(
             "request failed", transport=self._transport, error=type(error).__name__, at=frames(error.__traceback__)
         )
-        return RetryLater(Reason.STORE, "The request could not be stored because of an error here; send it again.")
+        return RetryLater(Reason.INTERNAL, "The request could not be stored because of an error here; send it again.")
 
     def _log_seldom(self, failure: Failure, sender: str) -> None:
         key, now = (sender, failure.reason.value), time.monotonic()

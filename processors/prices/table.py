@@ -83,7 +83,7 @@ class Table:
         return None
 
     def _providers(self, provider: str, model: str, host: str) -> Iterator[str]:
-        """Providers to try: the model's own prefix if the one said is vague; the one said; if none, the model's owner."""
+        """Providers to try: the one said; if that is vague, the model's own prefix first, and its owner last."""
         said = providers_for(provider, host)
         prefix = model.partition("/")[0].lower()
         if is_vague(said[0]) and "/" in model and prefix in self._provider_names:

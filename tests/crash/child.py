@@ -108,8 +108,8 @@ def inspect(store: Store) -> dict[str, object]:
     def counts(sql: str) -> dict[str, int]:
         return dict(store.arrow(f"SELECT k, toInt64(n) AS n FROM ({sql})").iter_rows())
 
-    ledger = """SELECT call_key AS k, toInt64(sum(sign)) AS signs, arraySort(groupArrayIf(observation_ids, s = 1)[1]) AS ids
-    FROM (SELECT call_key, version, any(observation_ids) AS observation_ids, sum(sign) AS s, s AS sign
+    ledger = """SELECT call_key, toInt64(sum(signs)) AS balance, groupArrayIf(knows, signs = 1)[1] AS live
+    FROM (SELECT call_key, version, any(observation_ids) AS knows, sum(sign) AS signs
           FROM otel.genai_ledger GROUP BY call_key, version) GROUP BY call_key"""
     return {
         "spans": counts("SELECT SpanId AS k, count() AS n FROM otel.otel_traces GROUP BY k"),
@@ -132,7 +132,7 @@ def main() -> None:
         with Store.embedded(directory) as store:
             say(json.dumps(inspect(store)))
     else:
-        Child(directory, pause=0.02 if "--slow" in options else 0).serve()
+        Child(directory, pause=0.01 if "--slow" in options else 0).serve()
 
 
 if __name__ == "__main__":

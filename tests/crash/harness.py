@@ -1,7 +1,7 @@
 """Kill a service again and again while a client sends and resends, and keep books outside of it.
 
-The service is whatever `Service` starts: the spool and writer alone (`tests.crash.child`) or the whole program. The
-harness knows only that a life takes requests, acknowledges them or not, dies, and that afterwards its store can be read.
+The service is whatever `Service` starts: spool and writer alone (`tests.crash.child`) or the whole program. The harness
+knows only that a life takes requests, acknowledges them or not, dies, and that afterwards its store can be read.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Service(Protocol):
     """Starts lives over one data directory."""
 
     def start(self, failpoint: str = "") -> Life:
-        """A new life; with a failpoint it kills itself there, perhaps before it is ready (then None is alive)."""
+        """A new life; with a failpoint it kills itself there, perhaps before it is ready (it is then not alive)."""
         ...
 
     def inspect(self) -> Stored:

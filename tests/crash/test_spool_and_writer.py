@@ -21,18 +21,18 @@ def at_points(times: range) -> list[Death]:
     return [Death(point=f"{point}:{n}") for n in times for point in POINTS]
 
 
-def at_moments(count: int, longest: float) -> list[Death]:
-    """Random moments after the process is ready."""
+def at_moments(count: int, shortest: float, longest: float) -> list[Death]:
+    """Random moments, in seconds after the process is ready."""
     rng = random.Random(SEED)
-    return [Death(after=rng.uniform(0.02, longest)) for _ in range(count)]
+    return [Death(after=rng.uniform(shortest, longest)) for _ in range(count)]
 
 
 def scenarios(directory: Path) -> Iterator[Callable[[], Books]]:
     """Houses to torment: each gives its books when nothing in it is wrong."""
     yield lambda: run(ChildService(directory / "points"), at_points(range(1, 2)))
     yield lambda: run(ChildService(directory / "later points"), at_points(range(2, 4)))
-    yield lambda: run(ChildService(directory / "moments"), at_moments(17, 0.6))
-    yield lambda: run(ChildService(directory / "in views", slow_view=True), at_moments(10, 1.0))
+    yield lambda: run(ChildService(directory / "moments"), at_moments(17, 0.02, 0.6))
+    yield lambda: run(ChildService(directory / "in views", slow_view=True), at_moments(10, 0.4, 1.4))
 
 
 def run(service: ChildService, deaths: list[Death]) -> Books:

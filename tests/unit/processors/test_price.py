@@ -61,7 +61,7 @@ def adds_up(call: dict[str, Any]) -> bool:
     """The ledger's promise."""
     if call["cost_usd"] is None:
         return all(call[name] is None for name in (*PARTS, "discount_usd", "margin_usd"))
-    return call["cost_usd"] == sum(call[name] for name in PARTS) - call["discount_usd"] + call["margin_usd"]
+    return bool(call["cost_usd"] == sum(call[name] for name in PARTS) - call["discount_usd"] + call["margin_usd"])
 
 
 # --- which prices apply ---
