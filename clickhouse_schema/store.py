@@ -87,6 +87,11 @@ class Store:
             raise
 
     @classmethod
+    def memory(cls) -> Store:
+        """ClickHouse in this process without files: reads OTLP for a service whose data are on a server."""
+        return cls(lambda: clickhouse_connect.get_client(interface="chdb", path=":memory:"), embedded=True)
+
+    @classmethod
     def server(cls, url: str) -> Store:
         """A ClickHouse server's HTTP interface: ``http[s]://[user[:password]@]host[:port]``.
 

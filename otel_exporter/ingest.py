@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import polars as pl
 
 from otel_exporter import otlp_files, runfile
 from otel_exporter.assembly import Assembly, assembled
 from otel_exporter.commit import Request
 from otel_exporter.decode import validate
 from otel_exporter.failures import Reason, Refused, RetryLater
+from otel_exporter.spool import Spool
 from otel_exporter.telemetry import Metric
 
 if TYPE_CHECKING:
@@ -74,7 +78,8 @@ def replay_spool(settings: Settings, *, dead_letters: bool) -> Replayed:
     """Write what waits in the spool, and the dead letters when asked."""
     with _owned(settings) as parts:
         waiting = len(parts.spool.segments())
-        offered = parts.spool.dead_letters.replay(parts.spool) if dead_letters else 0
+        offer = partial(_offer, parts.spool, settings.ingest.tenant)
+        offered = parts.spool.dead_letters.replay(offer) if dead_letters else 0
         _drain(parts)
     return Replayed(waiting, offered)
 
@@ -83,6 +88,11 @@ def replay_spool(settings: Settings, *, dead_letters: bool) -> Replayed:
 def _owned(settings: Settings) -> Iterator[Assembly]:
     with runfile.claim(settings.store.data_dir), assembled(settings) as parts:
         yield parts
+
+
+def _offer(spool: Spool, tenant: str, tables: Mapping[str, pl.DataFrame], digest: bytes) -> None:
+    if not spool.seen(tenant, digest):
+        spool.append(tables, tenant=tenant, digests=[digest])
 
 
 def _commit(parts: Assembly, group: Sequence[Request]) -> None:

@@ -22,7 +22,7 @@ from processors.prices.terms import Charge, Policy
 TABLE_FILE: Final = "model_prices_and_context_window_backup.json"
 
 
-class NoPriceTableError(Exception):
+class NoPriceTable(Exception):
     """The price table cannot be read; the sentence says which file and why."""
 
 
@@ -33,15 +33,15 @@ def litellm_table(file: Path | None = None) -> tuple[dict[str, Any], str]:
         file: a table in LiteLLM's format; None is the one of the installed package.
 
     Raises:
-        NoPriceTableError: there is none, or it is no such table.
+        NoPriceTable: there is none, or it is no such table.
     """
     path = file or _installed()
     try:
         table = json.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
     except (OSError, ValueError) as fault:
-        raise NoPriceTableError(f"price table {path} cannot be read: {fault}") from fault
+        raise NoPriceTable(f"price table {path} cannot be read: {fault}") from fault
     if not isinstance(table, dict):
-        raise NoPriceTableError(f"price table {path} is not a JSON object of models")
+        raise NoPriceTable(f"price table {path} is not a JSON object of models")
     return table, file.name if file else f"litellm-{_litellm_version()}"
 
 
@@ -57,8 +57,8 @@ def price_book(
     """The price book that the configuration describes (section ``prices``, `docs/prices.md`).
 
     Raises:
-        NoPriceTableError: no table to price by.
-        processors.prices.written.BadTermsError: the user's own prices cannot be read; says every fault.
+        NoPriceTable: no table to price by.
+        processors.prices.written.BadTerms: the user's own prices cannot be read; says every fault.
     """
     policy = Policy(
         charge=Charge(charge),
@@ -75,14 +75,14 @@ def read_terms(file: Path) -> dict[str, Any]:
     """A YAML file of its own with what section ``prices`` may hold: the arguments of `price_book`.
 
     Raises:
-        NoPriceTableError: it cannot be read, or is no mapping.
+        NoPriceTable: it cannot be read, or is no mapping.
     """
     try:
         terms = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as fault:
-        raise NoPriceTableError(f"prices {file} cannot be read: {fault}") from fault
+        raise NoPriceTable(f"prices {file} cannot be read: {fault}") from fault
     if not isinstance(terms, dict):
-        raise NoPriceTableError(f"prices {file} is not a mapping")
+        raise NoPriceTable(f"prices {file} is not a mapping")
     return terms
 
 
@@ -90,7 +90,7 @@ def _installed() -> Path:
     spec = find_spec("litellm")
     places = list(spec.submodule_search_locations or []) if spec else []
     if not places:
-        raise NoPriceTableError("LiteLLM is not installed, so there is no price table; name one in prices.file")
+        raise NoPriceTable("LiteLLM is not installed, so there is no price table; name one in prices.file")
     return Path(places[0]) / TABLE_FILE
 
 

@@ -41,12 +41,12 @@ PARTS: Final = (
     ),
     Part(
         "tokens",
-        "Tokens by class",
+        "Tokens by class (input includes cache, output includes reasoning)",
         f"""SELECT tupleElement(pair, 1) AS class, tupleElement(pair, 2) AS tokens FROM (SELECT arrayJoin([
-            ('input', sum(c.input_tokens)), ('  of it cache read', sum(c.cache_read_tokens)),
-            ('  of it cache write', sum(c.cache_write_tokens)), ('output', sum(c.output_tokens)),
-            ('  of it reasoning', sum(c.reasoning_tokens)), ('audio input', sum(c.audio_input_tokens)),
-            ('audio output', sum(c.audio_output_tokens)), ('image', sum(c.image_tokens))]) AS pair {_CALLS})
+            ('input', sum(c.input_tokens)), ('cache_read', sum(c.cache_read_tokens)),
+            ('cache_write', sum(c.cache_write_tokens)), ('output', sum(c.output_tokens)),
+            ('reasoning', sum(c.reasoning_tokens)), ('audio_input', sum(c.audio_input_tokens)),
+            ('audio_output', sum(c.audio_output_tokens)), ('image', sum(c.image_tokens))]) AS pair {_CALLS})
             WHERE tokens > 0""",
     ),
     Part(
@@ -127,11 +127,7 @@ def _calls(tables: Mapping[str, Table]) -> int:
 def _records(tables: Mapping[str, Table]) -> Iterator[dict[str, Any]]:
     for name, part in tables.items():
         for row in part.rows:
-            yield {"section": name, **dict(zip(part.columns, map(_trimmed, row), strict=True))}
-
-
-def _trimmed(value: Any) -> Any:
-    return value.strip() if isinstance(value, str) else value
+            yield {"section": name, **dict(zip(part.columns, row, strict=True))}
 
 
 def _for_people(part: Table) -> Table:

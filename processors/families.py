@@ -81,11 +81,9 @@ _SCHEME: Final = r"(?:(?i:bearer|basic|token|digest|apikey|api-key|negotiate)[ ]
 _KEYS: Final = (
     "api_key api-key api\tkey apikey apiKey ApiKey Api-Key API_KEY API-KEY API-Key API\tkey API\tKey APIKey APIKEY "
     "access_key access-key access\tkey accesskey accessKey AccessKey Access-Key Access\tKey ACCESS_KEY "
-    "account_key account-key accountKey AccountKey ACCOUNT_KEY "
-    "subscription_key subscription-key subscriptionKey Subscription-Key SUBSCRIPTION_KEY "
-    "private_key private-key privateKey PRIVATE_KEY master_key master-key masterKey MASTER_KEY "
-    "virtual_key virtual-key virtualKey VIRTUAL_KEY encryption_key encryptionKey ENCRYPTION_KEY secret_key secret-key "
-    "secretKey SecretKey Secret-Key SECRET_KEY signing_key signingKey SIGNING_KEY"
+    "account_key accountKey AccountKey ACCOUNT_KEY subscription_key subscription-key subscriptionKey Subscription-Key "
+    "private_key privateKey PRIVATE_KEY master_key masterKey MASTER_KEY virtual_key secret_key secret-key secretKey "
+    "SecretKey Secret-Key SECRET_KEY signing_key SIGNING_KEY encryption_key ENCRYPTION_KEY"
 )
 _PASSWORDS: Final = "password Password PASSWORD passwd Passwd PASSWD passphrase Passphrase PASSPHRASE secret Secret SECRET"
 _TOKENS: Final = (
@@ -245,13 +243,18 @@ SECRETS: Final[tuple[Family, ...]] = (
     ),
     Family(
         name="azure_key",
-        meaning="Azure AI key and shared access signature",
-        pattern=rf"(?P<pre>{ESCAPE})?[A-Za-z0-9]{{40,60}}JQQJ99[A-Za-z0-9]{{20,40}}"
-        r"|(?P<pre2>[?&;]sig=)[A-Za-z0-9%+/=_-]{20,}",
-        literals=("JQQJ99", "sig="),
+        meaning="Azure AI key",
+        pattern=rf"(?P<pre>{ESCAPE})?[A-Za-z0-9]{{40,60}}JQQJ99[A-Za-z0-9]{{20,40}}",
+        literals=("JQQJ99",),
+        redacts={"b" * 52 + "JQQJ99" + "A0" * 13: "[REDACTED:azure_key]"},
+    ),
+    Family(
+        name="url_signature",
+        meaning="signature of a shared access URL",
+        pattern=r"(?P<pre>[?&;](?:sig|[sS]ignature|X-Amz-Signature)=)[A-Za-z0-9%+/=_-]{20,}",
+        literals=("sig=", "ignature="),
         redacts={
-            "b" * 52 + "JQQJ99" + "A0" * 13: "[REDACTED:azure_key]",
-            "https://x.test/c?se=2026&sig=abcDEF0123456789%2Babc%3D": "https://x.test/c?se=2026&sig=[REDACTED:azure_key]",
+            "https://x.test/c?se=2026&sig=abcDEF0123456789%2Babc%3D": "https://x.test/c?se=2026&sig=[REDACTED:url_signature]"
         },
         leaves=("?sig=short",),
     ),
@@ -267,7 +270,7 @@ SECRETS: Final[tuple[Family, ...]] = (
         name="slack_token",
         meaning="Slack tokens and incoming webhooks",
         pattern=r"xox[a-z](?:\.[a-z]+)?-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}|hooks\.slack\.com/services/[A-Za-z0-9/]{20,}",
-        literals=("xox", "xapp-", "hooks.slack.com"),
+        literals=("xox", "xapp-", "hooks.slack"),
         redacts={"xox" "b-123456789012-abcdefABCDEF": "[REDACTED:slack_token]"},
         leaves=("xoxo", "xapp-store"),
     ),
@@ -290,18 +293,33 @@ SECRETS: Final[tuple[Family, ...]] = (
     Family(
         name="vendor_token",
         meaning="keys with a vendor's prefix: Groq, xAI, Perplexity, Replicate, NVIDIA, Tavily, Pinecone, LangSmith, "
-        "Databricks, npm, PyPI, DigitalOcean, Vault, SendGrid, Telegram, age",
+        "Databricks, npm, PyPI, DigitalOcean, Vault, age",
         pattern=r"gsk_[A-Za-z0-9]{20,}|xai-[A-Za-z0-9]{20,}|pplx-[A-Za-z0-9]{20,}|r8_[A-Za-z0-9]{30,}"
         r"|nvapi-[A-Za-z0-9_-]{20,}|tvly-[A-Za-z0-9_-]{20,}|pcsk_[A-Za-z0-9_]{20,}|lsv2_[a-z]{2}_[A-Za-z0-9_]{20,}"
         r"|dapi[0-9a-f]{32}|npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{30,}|do[opr]_v1_[0-9a-f]{40,}"
-        r"|hvs\.[A-Za-z0-9_-]{20,}|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}"
-        r"|AGE-SECRET-KEY-1[0-9A-Z]{20,}",
+        r"|hvs\.[A-Za-z0-9_-]{20,}|AGE-SECRET-KEY-1[0-9A-Z]{20,}",
         literals=(
-            "gsk_", "xai-", "pplx-", "r8_", "nvapi-", "tvly-", "pcsk_", "lsv2_", "dapi", "npm_", "pypi-", "_v1_", "hvs.",
-            "SG.", ":AA", "AGE-SECRET",
-        ),
+            "gsk_", "xai-", "pplx-", "r8_", "nvapi-", "tvly-", "pcsk_", "lsv2_", "dapi", "npm_", "pypi-",
+            "dop_v1_", "doo_v1_", "dor_v1_", "hvs.", "AGE-SECRET",
+        ),  # fmt: skip
         redacts={"gsk_" "abcdefghijABCDEFGHIJ0123456789": "[REDACTED:vendor_token]"},
         leaves=("npm_config_registry", "xai-org/grok", "pypi-packages"),
+    ),
+    Family(
+        name="mail_service_key",
+        meaning="SendGrid key",
+        pattern=r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
+        literals=("SG.",),
+        redacts={"SG." "abcdefghij0123456789AB.abcdefghij0123456789abcdefghij0123456789ABC": "[REDACTED:mail_service_key]"},
+        leaves=("MSG.id",),
+    ),
+    Family(
+        name="bot_token",
+        meaning="Telegram bot token",
+        pattern=r"[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}",
+        literals=(":AA",),
+        redacts={"123456789:AA" "abcdefghijABCDEFGHIJ0123456789abcd": "[REDACTED:bot_token]"},
+        leaves=("10:AA",),
     ),
     Family(
         name="jwt",

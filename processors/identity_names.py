@@ -37,7 +37,7 @@ MACHINES: Final = (
     r"ai\.(?:usage|model|settings|response|request|operationId)(?:\..*)?",
     r"(?:openai|anthropic|openlit|openinference|graph|operation|resource)\..*|model|model_id|call_type|service",
     r"(?:.*[._])?(?:id|ids|uuid|version|hash|fingerprint|timestamp|time|date|duration|ms|sequence|model|user_agent|index)",
-    r"(?:.*\.)?(?:usage_object|user_agent)",
+    r"(?:.*\.)?(?:usage_object|user_agent|hidden_params)",
 )
 
 #: Columns of `observations`, by what they hold; a column that is not named here is technical.

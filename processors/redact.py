@@ -26,6 +26,7 @@ from processors.scrub import Scrubber, in_bytes
 from processors.text_columns import (
     FREE_TEXTS,
     NAMES,
+    Columns,
     changed,
     changed_observations,
     observation_columns,
@@ -35,12 +36,13 @@ from processors.text_columns import (
 )
 from processors.vocabulary import Vocabulary
 
-_SECRET, _PEOPLE, _PAYERS, _MACHINES = "secret", "people", "payers", "machines"
+_TAINTED, _SECRET, _PEOPLE, _PAYERS, _MACHINES = "tainted", "secret", "people", "payers", "machines"
 _WITHHELD: Final = "[REDACTED:credential]"
-_ATTRIBUTES: Final = {"attributes": ("key", "value")}
+_VALUES: Final = {"attributes": ("value",)}
+_IDENTITIES: Final = (*names.PEOPLE_COLUMNS, *names.PAYER_COLUMNS, *names.IDENTIFIERS)
 _WRITTEN: Final = frozenset(
     f"{frame}.{column}"
-    for columns in (NAMES, FREE_TEXTS, _ATTRIBUTES, {"attributes": ("type",), "observations": ("*",)})
+    for columns in (NAMES, FREE_TEXTS, {"attributes": ("key", "type", "value"), "observations": ("*",)})
     for frame, names_ in columns.items()
     for column in names_
 )
@@ -77,6 +79,7 @@ class RedactProcessor:
         self._genai = genai_kinds()
         self._kinds = Vocabulary(
             {
+                _TAINTED: self._secrets.occurs("name"),
                 _SECRET: named("name", SECRET_NAMES),
                 _PEOPLE: named("name", names.PEOPLE),
                 _PAYERS: named("name", names.PAYERS),
@@ -87,28 +90,20 @@ class RedactProcessor:
 
     def __call__(self, batch: Batch) -> Batch:
         """The batch without secrets and personal data."""
-        keys = batch.attributes["key"].unique()
-        kinds = self._kinds(keys)
-        batch = self._without_secrets(batch, keys)
+        batch, kinds = self._with_clean_names(batch)
+        batch = _cleaned(batch, self._secrets, (NAMES, FREE_TEXTS, _VALUES), ())
         batch = _withheld(self._without_secret_bytes(batch), kinds[_SECRET])
         batch = self._without_personal_attributes(batch, kinds)
         batch = self._without_personal_texts(batch)
         return self._with_pseudonyms(batch, kinds[_PEOPLE], self._pseudonym) if self._pseudonym else batch
 
-    def _without_secrets(self, batch: Batch, keys: pl.Series) -> Batch:
-        seen, columns = batch.observations, observation_columns(batch.observations)
-        live = self._secrets.found(
-            [keys, batch.attributes["value"], *texts(batch, NAMES), *texts(batch, FREE_TEXTS), *observation_texts(seen, columns)]
-        )
-        if not live:
-            return batch
-
-        def scrub(column: pl.Series) -> pl.Series:
-            return self._secrets(column, live)
-
-        for where_ in (NAMES, FREE_TEXTS, _ATTRIBUTES):
-            batch = changed(batch, where_, scrub)
-        return batch.with_frames(observations=changed_observations(seen, columns, scrub))
+    def _with_clean_names(self, batch: Batch) -> tuple[Batch, Kinds]:
+        """Attribute names are few, so whether one holds a secret is remembered with its kind."""
+        kinds = self._kinds(batch.attributes["key"])
+        if not kinds[_TAINTED]:
+            return batch, kinds
+        batch = changed(batch, {"attributes": ("key",)}, self._secrets)
+        return batch, self._kinds(batch.attributes["key"])
 
     def _without_secret_bytes(self, batch: Batch) -> Batch:
         """Bytes arrive as base64, where no pattern would see a secret."""
@@ -131,23 +126,35 @@ class RedactProcessor:
         return batch.with_frames(attributes=attributes.with_columns(value))
 
     def _without_personal_texts(self, batch: Batch) -> Batch:
-        """Names, status messages, log bodies that are not content, and what observations say of no one's identity."""
-        batch = changed(batch, NAMES, self._in_names)
+        """Status messages, log bodies that are not content; names, and what observations say of no one's identity."""
+        if batch.signal is Signal.TRACES:
+            batch = changed(batch, {"records": ("status_message",)}, self._personal)
         if batch.signal is Signal.LOGS:
             body = where(~bodies(batch, self._genai)[0], batch.records["body"], self._personal)
             batch = batch.with_frames(records=batch.records.with_columns(body))
-        if batch.signal is Signal.TRACES:
-            batch = changed(batch, {"records": ("status_message",)}, self._personal)
-        named_ = (*names.PEOPLE_COLUMNS, *names.PAYER_COLUMNS, *names.IDENTIFIERS)
-        columns = observation_columns(batch.observations, without=named_)
-        return batch.with_frames(observations=changed_observations(batch.observations, columns, self._in_names))
-
+        return _cleaned(batch, self._in_names, (NAMES,), _IDENTITIES)
     def _with_pseudonyms(self, batch: Batch, people: Sequence[str], pseudonym: Pseudonym) -> Batch:
         attributes, seen = batch.attributes, batch.observations
         of_people = attributes["key"].is_in(people) & (attributes["value"] != "").fill_null(False)
         attributes = attributes.with_columns(where(of_people, attributes["value"], pseudonym), _string(of_people))
         seen = changed_observations(seen, names.PEOPLE_COLUMNS, pseudonym)
         return batch.with_frames(attributes=attributes, observations=seen)
+
+
+def _cleaned(batch: Batch, scrubber: Scrubber, columns: Sequence[Columns], identities: Sequence[str]) -> Batch:
+    """The batch with ``columns`` and observations (but for their ``identities``) scrubbed: one search for all of them."""
+    told = observation_columns(batch.observations, without=identities)
+    searched = (column for group in columns for column in texts(batch, group))
+    live = scrubber.found([*searched, *observation_texts(batch.observations, told)])
+    if not live:
+        return batch
+
+    def scrub(column: pl.Series) -> pl.Series:
+        return scrubber(column, live)
+
+    for group in columns:
+        batch = changed(batch, group, scrub)
+    return batch.with_frames(observations=changed_observations(batch.observations, told, scrub))
 
 
 def _withheld(batch: Batch, secret_names: Sequence[str]) -> Batch:

@@ -23,7 +23,7 @@ from processors.families import Family
 
 _JOINT: Final = "\x00"
 #: So many literals one vectorised pass takes; more make it ten times slower.
-_TOGETHER: Final = 32
+_TOGETHER: Final = 64
 
 
 class Scrubber:
@@ -31,16 +31,18 @@ class Scrubber:
 
     def __init__(self, families: Sequence[Family]) -> None:
         self._families = tuple(families)
-        self._hints = {rust(family.hint): [f for f in families if f.hint == family.hint] for family in families if family.hint}
-        for literals in _portions(_shortest(literal for family in families for literal in family.literals)):
-            pattern = "|".join(re.escape(literal) for literal in literals)
-            self._hints[pattern] = [f for f in families if any(one in literal for literal in f.literals for one in literals)]
+        self._passes = [_Pass(portion) for portion in _portions([f for f in families if f.literals])]
 
     def found(self, columns: Iterable[pl.Series]) -> tuple[Family, ...]:
         """The families that occur somewhere in ``columns``, in the order given to the constructor."""
         texts = pl.concat([pl.Series([""]), *(column.rename("") for column in columns)]).str.join(_JOINT)
-        hinted = {family.name for hint, families in self._hints.items() if _occurs(texts, hint) for family in families}
-        return tuple(f for f in self._families if f.name in hinted and _occurs(texts, rust(f.pattern)))
+        likely = {family.name for one in self._passes for family in one.likely(texts)}
+        likely |= {family.name for family in self._families if family.hint and _occurs(texts, rust(family.hint))}
+        return tuple(family for family in self._families if family.name in likely and _occurs(texts, rust(family.pattern)))
+
+    def occurs(self, column: str) -> pl.Expr:
+        """True where a text of ``column`` holds any of the families; slow, for few texts."""
+        return pl.any_horizontal(pl.col(column).str.contains(rust(family.pattern)) for family in self._families)
 
     def __call__(self, texts: pl.Series, families: Sequence[Family] | None = None) -> pl.Series:
         """``texts`` without the ``families`` (default: those found in it)."""
@@ -49,14 +51,45 @@ class Scrubber:
         return texts
 
 
+class _Pass:
+    """The literals of some families, looked for in one pass."""
+
+    def __init__(self, families: Sequence[Family]) -> None:
+        self._families = families
+        self._literals = _shortest(literal for family in families for literal in family.literals)
+        self._pattern = "|".join(map(re.escape, self._literals))
+
+    def likely(self, texts: pl.Series) -> list[Family]:
+        """The families of which a literal occurs."""
+        if not _occurs(texts, self._pattern):
+            return []
+        seen = set(texts.str.extract_all(self._pattern).explode().drop_nulls().unique())
+        hidden = {one for one in self._literals if any(_overlap(other, one) for other in seen)}
+        return [f for f in self._families if any(one in literal for literal in f.literals for one in seen | hidden)]
+
+
+def _overlap(first: str, second: str) -> bool:
+    """Whether a match of ``first`` can hide one of ``second`` that starts inside it."""
+    return any(first.endswith(second[:length]) for length in range(1, min(len(first), len(second))))
+
+
 def _shortest(literals: Iterable[str]) -> list[str]:
     """Without those that contain another one."""
     distinct = set(literals)
     return sorted(one for one in distinct if not any(other in one for other in distinct - {one}))
 
 
-def _portions(literals: Sequence[str]) -> list[Sequence[str]]:
-    return [literals[start : start + _TOGETHER] for start in range(0, len(literals), _TOGETHER)]
+def _portions(families: Sequence[Family]) -> list[list[Family]]:
+    """Neighbours in the list whose literals go into one pass."""
+    portions: list[list[Family]] = []
+    for family in families:
+        last = portions[-1] if portions else []
+        together = _shortest(literal for member in (*last, family) for literal in member.literals)
+        if not last or len(together) > _TOGETHER:
+            portions.append([family])
+        else:
+            last.append(family)
+    return portions
 
 
 def rust(pattern: str) -> str:

@@ -187,7 +187,7 @@ def _litellm(call: Call, cost: float | None, number: int) -> dict[str, object]:
         "gen_ai.response.id": call_id if call.failed or kind == "embedding" else _response_id(call, number),
     }
     if call.failed:
-        return said | {"error.type": "RateLimitError", "error.code": "429", "http.response.status_code": 429}
+        return said | {"error.type": "RateLimitError", "error.code": "429", "error.llm_provider": call.provider}
     usage = {"prompt_tokens": call.input_tokens, "completion_tokens": call.output_tokens}
     details = {"prompt_tokens_details": {"cached_tokens": call.cached_tokens}}
     said |= {

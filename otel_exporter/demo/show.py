@@ -73,11 +73,14 @@ async def _demo(console: Console, *, once: bool) -> None:
     listening: asyncio.Future[runfile.Running] = asyncio.get_running_loop().create_future()
     service = Service(_settings(), listening.set_result)
     serving = asyncio.create_task(service.run())
-    await asyncio.wait([serving, listening], return_when=asyncio.FIRST_COMPLETED)
-    if serving.done():
-        await serving
+    serving.add_done_callback(lambda _: listening.cancel())
     try:
-        await _tell(console, listening.result())
+        running = await listening
+    except asyncio.CancelledError:
+        await serving  # says why it could not start
+        raise
+    try:
+        await _tell(console, running)
         if not once:
             console.print("[bold]DEMO[/] keeps serving; Ctrl-C ends it.")
             await serving

@@ -45,7 +45,7 @@ class Fault:
         return f"{'.'.join(map(str, self.path))} {self.sentence}"
 
 
-class BadTermsError(ValueError):
+class BadTerms(ValueError):
     """Prices that cannot be read; ``faults`` are all of them."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
@@ -125,17 +125,17 @@ class _Item:
 
 
 def overrides(written: Sequence[Any], path: Path = ("overrides",)) -> tuple[Override, ...]:
-    """The user's own prices. Raises BadTermsError."""
+    """The user's own prices. Raises BadTerms."""
     return _all(written, path, _override)
 
 
 def discounts(written: Sequence[Any], path: Path = ("discounts",)) -> tuple[Discount, ...]:
-    """The user's discounts. Raises BadTermsError."""
+    """The user's discounts. Raises BadTerms."""
     return _all(written, path, _discount)
 
 
 def margins(written: Sequence[Any], path: Path = ("margins",)) -> tuple[Margin, ...]:
-    """The user's margins. Raises BadTermsError."""
+    """The user's margins. Raises BadTerms."""
     return _all(written, path, _margin)
 
 
@@ -148,7 +148,7 @@ def _all(written: Sequence[Any], path: Path, read: Callable[[_Item], _Term]) -> 
             continue
         terms.append(read(_Item(values, (*path, index), faults)))
     if faults:
-        raise BadTermsError(faults)
+        raise BadTerms(faults)
     return tuple(terms)
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
+from processors.batch import Signal
 from processors.contract import Role
 from processors.identify import with_keys
+from processors.normalise import Normalise
 from processors.post import join
 from tests.corpus.cases import Case, cases, differences
 
 LITELLM = list(cases("litellm"))
+OTHERS = sorted({case.producer for case in cases()} - {case.producer for case in LITELLM})
 
 
 @pytest.mark.parametrize("case", LITELLM, ids=str)
@@ -33,6 +37,25 @@ def test_refused_requests_are_no_calls(case: Case) -> None:
     said = refusals.select("requested_model", pl.col("error_code").cast(pl.Int64)).to_dicts()
     rejected = case.truth["rejected_requests"]
     assert said == [{name: request[name] for name in ("requested_model", "error_code")} for request in rejected]
+
+
+@pytest.mark.parametrize("case", LITELLM, ids=str)
+def test_names_do_not_matter(case: Case) -> None:
+    """Spans and scopes may be called anything: attributes alone tell what is a call and what it says."""
+    for batch in case.batches():
+        renamed = batch.with_frames(
+            records=batch.records.with_columns(pl.lit("x").alias("name" if batch.signal is Signal.TRACES else "body")),
+            scopes=batch.scopes.with_columns(name=pl.lit("y")),
+        )
+        said = batch.observations.drop("rank_timing")
+        assert_frame_equal(Normalise()(renamed).observations.drop("rank_timing"), said)
+
+
+@pytest.mark.parametrize("producer", OTHERS)
+def test_other_producers_are_not_litellm(producer: str) -> None:
+    """LiteLLM's dialects leave the spans of every other library alone."""
+    sources = {source for case in cases(producer) for source in case.observations()["source"]}
+    assert not {source for source in sources if source.startswith("litellm")}
 
 
 def test_cache_key_means_a_cache_hit() -> None:

@@ -12,7 +12,7 @@ from otel_exporter.failpoints import POINTS
 from tests.crash.harness import Books, Death, in_parallel, torment, verdict
 from tests.crash.processes import ChildService
 
-pytestmark = [pytest.mark.crash, pytest.mark.slow]
+pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(900)]
 SEED = 20261121
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from otel_exporter.asking import bounded, live, read
+from otel_exporter import runfile
+from otel_exporter.asking import asking, bounded, live, read
 from otel_exporter.cli.sentences import explain
-from otel_exporter.config.tree import HealthSettings
+from otel_exporter.config.tree import HealthSettings, Settings, StoreSettings
 from otel_exporter.failures import Refused
 from otel_exporter.health import Ask, Door
 from otel_exporter.runfile import Running
@@ -115,6 +117,23 @@ def test_failures_are_sentences() -> None:
     )
     status, text = visit(lambda address: post(address, {"sql": "bug"}), ask=refuse)
     assert status == 400 and "KeyError" in text and "payload" not in text
+
+
+def test_commands_find_the_live_serve(store: Any, data_dir: Path) -> None:
+    """While a serve owns the directory, a command asks it instead of failing on the lock."""
+
+    async def question(address: str) -> Any:
+        def ask() -> Any:
+            settings = Settings(store=StoreSettings(data_dir=data_dir))
+            with runfile.claim(data_dir) as claim, pytest.MonkeyPatch.context() as patch:
+                patch.setattr(claim, "token", TOKEN)
+                claim.publish({"health": address})
+                with asking(settings) as found:
+                    return found("SELECT count() FROM genai_calls", {})
+
+        return await asyncio.to_thread(ask)
+
+    assert read(visit(question, ask=bounded(store))).rows == [[6]]
 
 
 def test_a_question_through_the_door(store: Any) -> None:

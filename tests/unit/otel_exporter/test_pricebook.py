@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from otel_exporter.pricebook import NoPriceTableError, litellm_table, price_book, read_terms
+from otel_exporter.pricebook import NoPriceTable, litellm_table, price_book, read_terms
 
 
 def test_reads_the_table_without_importing_litellm() -> None:
@@ -34,7 +34,7 @@ def test_unreadable_table_is_one_sentence(tmp_path: Path, content: str | None) -
     file = tmp_path / "table.json"
     if content is not None:
         file.write_text(content)
-    with pytest.raises(NoPriceTableError, match=r"table\.json"):
+    with pytest.raises(NoPriceTable, match=r"table\.json"):
         litellm_table(file)
 
 
@@ -62,5 +62,5 @@ def test_unreadable_own_file_is_one_sentence(tmp_path: Path, content: str | None
     file = tmp_path / "prices.yaml"
     if content is not None:
         file.write_text(content)
-    with pytest.raises(NoPriceTableError, match=r"prices\.yaml"):
+    with pytest.raises(NoPriceTable, match=r"prices\.yaml"):
         read_terms(file)

@@ -144,8 +144,9 @@ def test_usage_classes() -> None:
     usage = (
         "{'completion_tokens': 100, 'prompt_tokens': 2000, 'total_tokens': 2100, 'completion_tokens_details': "
         "{'audio_tokens': 7, 'reasoning_tokens': 64, 'image_tokens': None}, 'prompt_tokens_details': "
-        "{'audio_tokens': 5, 'cached_tokens': 1500, 'image_tokens': 9, 'cache_creation_tokens': 300, "
-        "'cache_creation_token_details': {'ephemeral_5m_input_tokens': 100, 'ephemeral_1h_input_tokens': 200}}, 'cache_creation_input_tokens': 300, "
+        "{'audio_tokens': 5, 'cached_tokens': 1500, 'image_tokens': 9, "
+        "'cache_creation_tokens': 300, 'cache_creation_token_details': {'ephemeral_5m_input_tokens': 100, "
+        "'ephemeral_1h_input_tokens': 200}}, 'cache_creation_input_tokens': 300, "
         "'cache_read_input_tokens': 0}"
     )
     call = one({**NO_USAGE, "metadata.usage_object": usage})

@@ -482,7 +482,7 @@ def test_faults_in_written_prices_are_told_at_once() -> None:
         "gpt-4o",
         {"models": ["b"], "litellm": {"mode": "chat"}, "from": "2026-02-01", "until": "2026-01-01"},
     ]
-    with pytest.raises(written.BadTermsError) as raised:
+    with pytest.raises(written.BadTerms) as raised:
         written.overrides(items)
     places = {fault.path[1:] for fault in raised.value.faults}
     assert places >= {
