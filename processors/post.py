@@ -28,9 +28,9 @@ from processors.joining import cluster
 from processors.said import pack, unpack
 
 Price = Callable[[pl.DataFrame], pl.DataFrame]
-_MONEY: Final = (
+_PRICED: Final = (
     "cost_usd", "cost_input_usd", "cost_output_usd", "cost_cache_usd", "cost_other_usd", "discount_usd",
-    "margin_usd", "cost_source", "cost_local_usd", "saved_usd", "price_version",
+    "margin_usd", "cost_source", "cost_local_usd", "saved_usd", "price_version", "issues",
 )  # fmt: skip
 _TOKEN_COLUMNS: Final = tuple(column.name for column in SAID if column.group is Group.TOKENS)
 _CONTENT: Final = [name for name in LEDGER_COLUMNS if name not in ("posted_at", "version", "sign")]
@@ -179,14 +179,14 @@ def _keep_money(calls: pl.DataFrame, live: pl.DataFrame) -> pl.DataFrame:
     """A call that no new observation touched keeps its price: only `reprice` re-prices history."""
     if live.is_empty():
         return calls
-    before = live.select("call_key", "observation_ids", *(pl.col(name).alias(f"@{name}") for name in _MONEY))
+    before = live.select("call_key", "observation_ids", *(pl.col(name).alias(f"@{name}") for name in _PRICED))
     before = before.with_columns(pl.lit(True).alias("@untouched"), pl.col("observation_ids").list.join(" "))
     both = calls.with_columns(pl.col("observation_ids").list.join(" ").alias("@ids")).join(
         before.rename({"observation_ids": "@ids"}), on=["call_key", "@ids"], how="left", maintain_order="left"
     )
     return both.with_columns(
         pl.when(pl.col("@untouched").fill_null(False)).then(pl.col(f"@{name}")).otherwise(pl.col(name)).alias(name)
-        for name in _MONEY
+        for name in _PRICED
     )
 
 

@@ -1,8 +1,8 @@
 """Token conventions: whatever the emitter meant, `input_tokens` includes cached tokens and unknown is not zero.
 
-Rules (dialects.md 16, issue 3.2): an emitter is believed about what its input tokens include unless its own numbers
-prove otherwise: cached tokens cannot exceed an input that includes them; a total equals input plus output. When the
-evidence disagrees with the convention the row says so.
+An emitter is believed about what its input tokens include unless its own numbers prove otherwise: cached tokens cannot
+exceed an input that includes them; a total equals input plus output. When the evidence disagrees with the convention
+the row says so.
 """
 
 from __future__ import annotations

@@ -142,6 +142,11 @@ def without_provider(model: pl.Expr) -> pl.Expr:
     return pl.when(prefix.is_in(PROVIDERS)).then(model.str.replace(r"^[^/]+/", "")).otherwise(model)
 
 
+def provider(*names: str) -> pl.Expr:
+    """The first of these attributes that names a provider."""
+    return pl.coalesce([pl.when(pl.col(name) != "Unknown").then(attr(name)) for name in names])
+
+
 def provider_prefix(model: pl.Expr) -> pl.Expr:
     """LiteLLM's provider name before the first slash."""
     prefix = model.str.extract(r"^([^/]+)/", 1)

@@ -90,7 +90,7 @@ SAID: Final = {
     "user_agent": attr("metadata.user_agent"),
     "tags": litellm.tags(json_at(_requester, "$.tags")),
     "provider": pl.coalesce(
-        first("gen_ai.system", "error.llm_provider"),
+        litellm.provider("gen_ai.system", "error.llm_provider"),
         litellm.provider_prefix(_sent_model),
         litellm.provider_prefix(text_at(_hidden, "litellm_model_name")),
     ),

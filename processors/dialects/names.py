@@ -120,8 +120,9 @@ ERROR_CODES: Final = {
 
 
 def provider_name(said: pl.Expr) -> pl.Expr:
-    """A producer's provider name in the registry's spelling; an unknown one stays as said."""
-    return said.str.to_lowercase().replace(PROVIDERS)
+    """A producer's provider name in the registry's spelling; an unknown one stays as said, ``unknown`` is none."""
+    name = said.str.to_lowercase()
+    return pl.when(name != "unknown").then(name.replace(PROVIDERS))
 
 
 def operation_name(said: pl.Expr) -> pl.Expr:

@@ -59,6 +59,12 @@ def test_v1_model_is_what_was_dispatched(dispatched: str, request_model: str, mo
     assert (observation["model"], observation["provider"]) == (model, provider)
 
 
+def test_a_provider_called_unknown_is_unknown() -> None:
+    """LiteLLM writes `Unknown` where it knows no provider: nobody said one."""
+    said = {"gen_ai.system": "Unknown", "litellm.provider.model": "llama-9"}
+    assert one({**said, "gen_ai.request.model": "llama-9"})["provider"] is None
+
+
 def test_v2_request_model_is_an_alias() -> None:
     """On the v2 proxy the alias is what was requested, and the repeated alias is no answer's model."""
     (call,) = observe({"attributes": V2, "kind": 3})
