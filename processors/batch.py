@@ -195,7 +195,7 @@ def concat(batches: Sequence[Batch]) -> Batch:
             parts[name].append(_shift(getattr(batch, name), name, shifts))
         for name in shifts:
             shifts[name] += getattr(batch, name).height
-    return batches[0].with_frames(**{name: pl.concat(frames) for name, frames in parts.items()})
+    return batches[0].with_frames(**{name: pl.concat(frames, rechunk=True) for name, frames in parts.items()})
 
 
 def _shift(frame: pl.DataFrame, name: str, shifts: dict[str, int]) -> pl.DataFrame:

@@ -10,6 +10,7 @@ Two observations that share a key are one call; `post` decides what else belongs
 
 from __future__ import annotations
 
+from string import ascii_letters, digits
 from typing import ClassVar, Final
 
 import polars as pl
@@ -18,8 +19,10 @@ from processors.batch import Batch
 from processors.contract import TEXTS
 
 MIN_ENTROPY_BITS: Final = 64
-MIN_DISTINCT_CHARACTERS: Final = 6
-_WRAPPED: Final = r"response_id:([^;]+)"
+#: Long, but starting with one character eight times: a placeholder.
+_MONOTONOUS: Final = "^(?:" + "|".join(f"{character}{{8}}" for character in ascii_letters + digits) + ")"
+#: ``response_id:`` and the printable ASCII up to the next ``;``, in hexadecimal.
+_WRAPPED: Final = r"^(?:[0-9a-f]{2})*?" + b"response_id:".hex() + r"((?:[24567][0-9a-e]|[2456][0-9a-f]|3[0-9ac-f])+)"
 
 
 class Identify:
@@ -56,13 +59,15 @@ def _span_key() -> pl.Expr:
 
 
 def unwrapped(response_id: pl.Expr) -> pl.Expr:
-    """The provider's id inside the Responses-API id LiteLLM hands out (base64 of ``...;response_id:<id>``)."""
+    """The provider's id inside the Responses-API id LiteLLM hands out (base64 of ``...;response_id:<id>``).
+
+    Works on hexadecimal text: what base64 decodes to need not be text at all.
+    """
     body = response_id.str.extract(r"^resp_([A-Za-z0-9+/]+=*)$", 1)
-    padded = body + pl.when(body.str.len_bytes() % 4 == 2).then(pl.lit("==")).when(body.str.len_bytes() % 4 == 3).then(
-        pl.lit("=")
-    ).otherwise(pl.lit(""))
-    inner = padded.str.decode("base64", strict=False).cast(pl.String, strict=False).str.extract(_WRAPPED, 1)
-    return pl.coalesce(inner, response_id)
+    missing = body.str.len_bytes() % 4
+    padding = pl.when(missing == 2).then(pl.lit("==")).when(missing == 3).then(pl.lit("=")).otherwise(pl.lit(""))
+    inside = (body + padding).str.decode("base64", strict=False).bin.encode("hex").str.extract(_WRAPPED, 1)
+    return pl.coalesce(inside.str.decode("hex", strict=False).cast(pl.String, strict=False), response_id)
 
 
 def is_unique(identifier: pl.Expr) -> pl.Expr:
@@ -79,5 +84,4 @@ def is_unique(identifier: pl.Expr) -> pl.Expr:
         .then(4.0)
         .otherwise(5.9)
     )
-    distinct = body.str.split("").list.n_unique()
-    return ((body.str.len_chars() * bits >= MIN_ENTROPY_BITS) & (distinct >= MIN_DISTINCT_CHARACTERS)).fill_null(False)
+    return ((body.str.len_bytes() * bits >= MIN_ENTROPY_BITS) & ~body.str.contains(_MONOTONOUS)).fill_null(False)

@@ -75,18 +75,20 @@ def _share_keys(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _split_reused(rows: pl.DataFrame) -> pl.DataFrame:
     """Break a cluster where the same id comes again: after a minute, or apart in time with other input tokens."""
-    ordered = rows.sort("call", "started_at", "observation_id")
+    rows = rows.with_columns(part=pl.lit(0, pl.UInt32), reused=pl.lit(False))
+    shared = pl.col("call").is_duplicated()
+    several = rows.filter(shared).sort("call", "started_at", "observation_id")
     ended = pl.col("ended_at").cum_max().shift(1).over("call")
     tokens = pl.col("input_tokens").forward_fill().shift(1).over("call")
     apart = pl.col("started_at") > ended
     again = (apart & (pl.col("started_at") > ended + REUSED_AFTER)) | (apart & (pl.col("input_tokens") != tokens))
-    part = again.fill_null(False).cum_sum().over("call")
-    parts = ordered.with_columns(part.alias("part"))
-    if parts["part"].max() in (0, None):
-        return parts.with_columns(reused=pl.lit(False))
+    parts = several.with_columns(part=again.fill_null(False).cast(pl.UInt32).cum_sum().over("call"))
+    if not parts["part"].max():
+        return rows
     reused = pl.col("part").max().over("call") > 0
     number = pl.struct("call", "part").rank("dense").cast(pl.UInt32) + rows.height
-    return parts.with_columns(reused=reused, call=pl.when(reused).then(number).otherwise("call"))
+    parts = parts.with_columns(reused=reused, call=pl.when(reused).then(number).otherwise("call"))
+    return pl.concat([rows.filter(~shared), parts])
 
 
 def _contain(rows: pl.DataFrame) -> pl.DataFrame:

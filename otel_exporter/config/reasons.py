@@ -19,7 +19,7 @@ def reasons(errors: list[Any]) -> Iterator[tuple[Path, str]]:
         path: Path = error["loc"]
         if error["type"] == "rules":
             for below, reason in error["ctx"]["broken"]:
-                yield (*path, *below.split(".")), reason
+                yield (*path, *below), reason
         else:
             yield path, _reason(error, path)
 

@@ -17,7 +17,7 @@ from otel_exporter.config.values import Factory, Port, Secret, ServerUrl, Size, 
 
 MIB = 2**20
 GIB = 2**30
-Broken = tuple[str, str]  # relative dotted path ("" is the section itself), reason
+Broken = tuple[tuple[str | int, ...], str]  # path from the section, reason
 
 
 def is_loopback(host: str) -> bool:
@@ -34,7 +34,7 @@ def _exposed(host: str, why: str, remedy: str) -> str:
 
 def _unsendable(name: str, token: Secret) -> Iterator[Broken]:
     if not all("!" <= character <= "~" for character in token.reveal()):
-        yield name, "must be printable ASCII without spaces, or no HTTP header can carry it"
+        yield (name,), "must be printable ASCII without spaces, or no HTTP header can carry it"
 
 
 class Section(BaseModel):
@@ -114,7 +114,7 @@ class KeySettings(Section):
         if self.token:
             yield from _unsendable("token", self.token)
         elif self.token_file is None:
-            yield "token", "is required (or token_file)"
+            yield ("token",), "is required (or token_file)"
 
 
 class IngestSettings(Section):
@@ -148,13 +148,13 @@ class IngestSettings(Section):
         if not (self.token or self.token_file or self.keys or self.insecure):
             for name, listener in (("grpc", self.grpc), ("http", self.http)):
                 if not listener.is_local:
-                    yield f"{name}.host", _exposed(listener.host, "no ingest token is set", "ingest.insecure")
+                    yield (name, "host"), _exposed(listener.host, "no ingest token is set", "ingest.insecure")
         if self.max_body_bytes > self.max_decompressed_bytes:
-            yield "max_decompressed_bytes", "must be at least max_body_bytes"
+            yield ("max_decompressed_bytes",), "must be at least max_body_bytes"
         if self.max_decompressed_bytes > self.max_in_flight_bytes:
-            yield "max_in_flight_bytes", "must be at least max_decompressed_bytes"
+            yield ("max_in_flight_bytes",), "must be at least max_decompressed_bytes"
         if len(self.credentials) < (self.token is not None) + sum(key.token is not None for key in self.keys):
-            yield "keys", "the same token appears twice"
+            yield ("keys",), "the same token appears twice"
         if self.token:
             yield from _unsendable("token", self.token)
 
@@ -170,7 +170,7 @@ class HealthSettings(Listener):
     def broken_rules(self) -> Iterator[Broken]:
         """Metrics have no authentication, so they stay on this machine unless someone says otherwise."""
         if not self.is_local and not self.insecure:
-            yield "host", _exposed(self.host, "/metrics has no authentication", "health.insecure")
+            yield ("host",), _exposed(self.host, "/metrics has no authentication", "health.insecure")
 
 
 class SpoolSettings(Section):
@@ -195,7 +195,7 @@ class ContentSettings(Section):
     def broken_rules(self) -> Iterator[Broken]:
         """Hashing needs a key: without one, guessing the values undoes it."""
         if self.hash_key is None and self.hash_key_file is None and "hash" in (self.policy, self.identity):
-            yield "hash_key", "is required to hash (or hash_key_file)"
+            yield ("hash_key",), "is required to hash (or hash_key_file)"
 
 
 class PriceSettings(Section):
@@ -206,8 +206,27 @@ class PriceSettings(Section):
         description="`reported`: what provider or gateway said, else the price book; `local`: the price book; "
         "`reported_only`: never the price book.",
     )
-    overrides: tuple[dict[str, Any], ...] = Field(default=(), description="Prices that win over the price book.")
+    believe_zero: bool = Field(default=False, description="Believe a reported cost of 0 for a call that has tokens.")
+    overrides: tuple[dict[str, Any], ...] = Field(
+        default=(), description="Prices of your own, over the table's: see [prices](prices.md)."
+    )
+    discounts: tuple[dict[str, Any], ...] = Field(default=(), description="Discounts: see [prices](prices.md).")
+    margins: tuple[dict[str, Any], ...] = Field(default=(), description="Margins: see [prices](prices.md).")
     file: Path | None = Field(default=None, description="Price table in LiteLLM's format; unset: LiteLLM's own.")
+
+    def broken_rules(self) -> Iterator[Broken]:
+        """What the price book cannot read, it says itself."""
+        from processors.prices import written
+
+        for read, terms in (
+            (written.overrides, self.overrides),
+            (written.discounts, self.discounts),
+            (written.margins, self.margins),
+        ):
+            try:
+                read(terms)
+            except written.BadTerms as bad:
+                yield from (((*fault.path,), fault.sentence) for fault in bad.faults)
 
 
 class LogSettings(Section):

@@ -106,9 +106,15 @@ def test_every_fault_at_once(tmp_path: Path) -> None:
         ("content: {policy: hash}\n", "content.hash_key", "is required"),
         ("store: {clickhouse_url: 'ftp://x'}\n", "store.clickhouse_url", "must be an address"),
         ("store: {clickhouse_url: 'http://u:p/w@host'}\n", "store.clickhouse_url", "must be an address"),
+        ("prices: {overrides: [{models: m, free: true}, {free: yess}]}\n", "prices.overrides.1.models", "at least one"),
+        ("prices: {margins: [{percent: -1}]}\n", "prices.margins.0.percent", "a number from 0"),
         ("processors: &a [*a]\n", "", "aliases never end"),
         (f"processors: {'[' * 2000}{']' * 2000}\n", "", "too deeply"),
-        ("prices: {overrides: [{from: 2026-13-45}]}\n", "prices.overrides.0.from", "put it in quotes"),
+        (
+            "prices: {overrides: [{models: m, free: true, from: 2026-13-45}]}\n",
+            "prices.overrides.0.from",
+            "put it in quotes",
+        ),
         ("log: {level: !secret x}\n", "log.level", "put it in quotes"),
         ("log: {<<: 5}\n", "log", "can only merge"),
     ],
@@ -223,8 +229,10 @@ def test_password_beside_the_address() -> None:
 
 def test_prices_stay_exact(tmp_path: Path) -> None:
     """A price in the file is the decimal written there, not the nearest binary fraction."""
-    file = written(tmp_path, "prices: {overrides: [{model: m, input: 0.1, per: 3}]}\n")
-    assert load(file).settings.prices.overrides == ({"model": "m", "input": Decimal("0.1"), "per": 3},)
+    file = written(tmp_path, "prices: {overrides: [{models: m, per_million: {input: 0.1, output: 3}}]}\n")
+    assert load(file).settings.prices.overrides == (
+        {"models": "m", "per_million": {"input": Decimal("0.1"), "output": 3}},
+    )
 
 
 def test_show_names_every_leaf_and_diff_only_changes(tmp_path: Path) -> None:
