@@ -13,11 +13,11 @@ from otel_exporter.assembly import Watcher
 from otel_exporter.commit import Tables
 from processors.land import OBSERVATIONS
 
-#: Column of a call, what a newcomer calls it, and what makes it arrive (docs/clients has the details).
+#: Column of a call, what a newcomer misses, and what makes it arrive (docs/clients has the details).
 _WISHES: Final = (
-    ("team", "team", "OTEL_RESOURCE_ATTRIBUTES=team=<name>, or give the gateway key a team"),
-    ("tags", "tags", "a LiteLLM proxy with LITELLM_OTEL_BAGGAGE_METADATA_KEYS=requester_metadata.<key>"),
-    ("session_id", "session", "gen_ai.conversation.id on the span, or session_id in the request's metadata"),
+    ("team", "team arrives", "OTEL_RESOURCE_ATTRIBUTES=team=<name>, or give the gateway key a team"),
+    ("tags", "tags arrive", "a LiteLLM proxy with LITELLM_OTEL_BAGGAGE_METADATA_KEYS=requester_metadata.<key>"),
+    ("session_id", "session arrives", "gen_ai.conversation.id on the span, or session_id in the request's metadata"),
 )
 
 
@@ -54,7 +54,7 @@ class Checklist(Watcher):
         for column, name, mend in _WISHES:
             said = pl.col(column).list.len() > 0 if calls.schema[column] == pl.List(pl.String) else pl.col(column) != ""
             if not calls.select(said.any()).item():
-                self._once(f"no {name}", f"no {name} arrives; what brings it: {mend}")
+                self._once(f"no {name}", f"no {name}; what brings it: {mend}")
 
     def _once(self, what: str, line: str) -> None:
         with self._lock:

@@ -163,14 +163,6 @@ class Spool:
         durable.sync_directory(self._path)
         self._measure()
 
-    def replay_dead_letters(self) -> int:
-        """Offer the rows ClickHouse refused again, each once even when this is cut and repeated; returns rows."""
-        return self.dead_letters.replay(self._offer)
-
-    def _offer(self, tables: Mapping[str, pl.DataFrame], digest: bytes) -> None:
-        if not self.seen("", digest):
-            self.append(tables, "", [digest])
-
     @property
     def bytes(self) -> int:
         """Bytes of all segments."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 
+from otel_exporter.config import load
 from otel_exporter.config.fields import leaves
 from otel_exporter.telemetry import Metric
 from processors.contract import CALL
@@ -23,3 +25,12 @@ def test_nothing_is_missing() -> None:
     assert all(f"| `{'.'.join(map(str, path))}` |" in pages["configuration"] for path, _ in leaves())
     assert all(f"| `{metric.declared.name}` |" in pages["metrics"] for metric in Metric)
     assert all(f"| `{column.name}` |" in pages["columns"] for column in CALL)
+
+
+def test_the_example_of_prices_loads(tmp_path: Path) -> None:
+    """The YAML in the page on prices is a valid configuration."""
+    block = re.search(r"```yaml\n(.*?)```", (DOCS / "prices.md").read_text(), re.DOTALL)
+    assert block is not None
+    (tmp_path / "t.yaml").write_text(block[1])
+    prices = load(tmp_path / "t.yaml").settings.prices
+    assert prices.overrides and prices.discounts and prices.margins

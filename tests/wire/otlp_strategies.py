@@ -34,12 +34,11 @@ from processors.batch import Signal
 
 _Built = TypeVar("_Built", bound=Message)
 
-#: Field 1023 of each wire type, as a newer sender might write it: varint, 64 bits, length, group, 32 bits.
+#: Field 1023 of each wire type that proto3 writes, as a newer sender might: varint, 64 bits, length, 32 bits.
 UNKNOWN_FIELDS: Final = (
     b"\xf8\x3f\x96\x01",
     b"\xf9\x3f12345678",
     b"\xfa\x3f\x03abc",
-    b"\xfb\x3f\x08\x01\xfc\x3f",
     b"\xfd\x3f1234",
 )
 #: Lengths around those where a string's length takes one more byte.

@@ -12,12 +12,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from otel_exporter import runfile
 from otel_exporter.cli.sentences import explain
+from otel_exporter.deadletter import Explanation
 from otel_exporter.failures import Refused
 from otel_exporter.report import since
+from otel_exporter.spool import Spool
 from tests.unit.otel_exporter.conftest import Tokentide
 
 BROKEN = "ingest:\n  grpc:\n    port: 70000\n  tokn: planted-s3cret\ncontent:\n  policy: share\n"
@@ -195,6 +198,20 @@ def test_migrations(tokentide: Tokentide, tmp_path: Path) -> None:
 def test_spool_status_of_nothing(tokentide: Tokentide) -> None:
     """`spool status` of a directory without a spool is an empty list."""
     assert json.loads(tokentide("spool", "status", "--format", "json").out) == []
+
+
+def test_spool_status_lists_what_waits_and_what_is_dead(tokentide: Tokentide, tmp_path: Path) -> None:
+    """Segments and dead letters are listed with tenant, rows and reason, also while another process owns the spool."""
+    spool = Spool(tmp_path / "d" / "spool", max_bytes=2**20)
+    rows = pl.DataFrame({"a": [1, 2]})
+    spool.append({"otel_logs": rows}, "search", [b"digest"])
+    spool.dead_letters.keep_rows("x", rows, Explanation("otel_logs", 2, "refused: CANNOT_PARSE (6)", 6, 0.0))
+    listed = json.loads(tokentide("spool", "status", "--data-dir", "d", "--format", "json").out)
+    spool.close()
+    assert [(row["kind"], row["tenant"], row["rows"], row["why"]) for row in listed] == [
+        ("waiting", "search", 2, None),
+        ("dead", None, 2, "refused: CANNOT_PARSE (6)"),
+    ]
 
 
 def test_commands_refuse_to_replay_beside_a_serve(tokentide: Tokentide, tmp_path: Path) -> None:
