@@ -19,7 +19,7 @@ def ledger_entries(
 ) -> pl.DataFrame:
     if not handles:
         return pl.DataFrame(schema=LEDGER_SCHEMA)
-    where = ["tenant = {tenant:String}", "hasAny(handles, {handles:Array(String)})"]
+    where = ["tenant = {tenant:String}", "arrayExists(h -> h IN {handles:Array(String)}, handles)"]
     if since: where.append("toStartOfHour(started_at) >= toStartOfHour({since:DateTime64(9,'UTC')})")
     if until: where.append("toStartOfHour(started_at) <= toStartOfHour({until:DateTime64(9,'UTC')})")
     sql=f"SELECT {', '.join(LEDGER_COLUMNS)} FROM otel.genai_ledger WHERE {' AND '.join(where)}"

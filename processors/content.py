@@ -14,7 +14,7 @@ What is content is decided by `processors.recognise` from the data in `processor
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import polars as pl
 
@@ -26,6 +26,8 @@ from processors.pseudonym import Pseudonym
 from processors.recognise import bodies, content_attributes, content_kinds, genai_kinds
 from processors.scrub import Scrubber
 from processors.text_columns import where
+
+_TEXTS: Final = ("records.body", "records.body_type", "records.status_message")
 
 
 class ContentPolicy(StrEnum):
@@ -49,12 +51,10 @@ class ContentProcessor:
     """
 
     reads: ClassVar[frozenset[str]] = frozenset(
-        {"attributes.*", "events.event", "events.record", "events.name", "scopes.scope", "scopes.name", "records.record", "records.scope", "records.body",
-         "records.body_type", "records.event_name", "records.status_message"}
-    )  # fmt: skip
-    writes: ClassVar[frozenset[str]] = frozenset(
-        {"attributes.*", "records.body", "records.body_type", "records.status_message"}
+        {"attributes.*", "events.event", "events.record", "events.name", "scopes.scope", "scopes.name"}
+        | {"records.record", "records.scope", "records.event_name", *_TEXTS}
     )
+    writes: ClassVar[frozenset[str]] = frozenset({"attributes.*", *_TEXTS})
 
     def __init__(self, policy: ContentPolicy = ContentPolicy.DROP, key: bytes = b"") -> None:
         self._policy = policy
@@ -99,4 +99,3 @@ class ContentProcessor:
         """A pseudonym is a string, and nothing is empty; text that was only blacked out is what it was."""
         new = {ContentPolicy.HASH: "string", ContentPolicy.DROP: "empty"}.get(self._policy)
         return pl.when(content).then(pl.lit(new, VALUE_TYPE)).otherwise(column).alias(column) if new else pl.col(column)
-

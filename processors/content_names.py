@@ -20,9 +20,12 @@ CONTENT: Final = (
     r"gen_ai\.(?:prompt|completion|content|message|messages|choice|choices|system_instructions?)" + _MANY,
     r"gen_ai\.(?:system|user|assistant|tool)\.message" + _MANY,
     r"gen_ai\.event\.content",
-    r"gen_ai\.request\.(?:prompt|messages|input|instructions|system|suffix|tools|functions|structured_output_schema)" + _MANY,
-    r"gen_ai\.response\.(?:text|content|contents|choices|output|message|messages|tool_calls|reasoning|thinking)" + _MANY,
-    r"gen_ai\.tool\.(?:definitions?|args|arguments|input|output|result|results|response|description|parameters|message)" + _MANY,
+    r"gen_ai\.request\.(?:prompt|messages|input|instructions|system|suffix|tools|functions|structured_output_schema)"
+    + _MANY,
+    r"gen_ai\.response\.(?:text|content|contents|choices|output|message|messages|tool_calls|reasoning|thinking)"
+    + _MANY,
+    r"gen_ai\.tool\.(?:definitions?|args|arguments|input|output|result|results|response|description|parameters|message)"
+    + _MANY,
     r"gen_ai\.tool\.[0-9]+\.(?:description|parameters)" + _MANY,
     r"gen_ai\.tool\.call\.(?:arguments|args|input|output|results?|response)" + _MANY,
     r"gen_ai\.(?:reasoning|thinking|retrieval\.(?:documents?|query(?:\.text)?)|evaluation\.explanation)" + _MANY,
@@ -33,13 +36,15 @@ CONTENT: Final = (
     r"(?:.*\.)?(?:previous_models|proxy_server_request|raw_request|raw_response|stringified_raw_response)" + _MANY,
     # OpenInference
     r"(?:input|output)\.value",
-    r"llm\.(?:input_messages|output_messages|prompts?|completions?|choices|tools|function_call|prompt_template)" + _MANY,
+    r"llm\.(?:input_messages|output_messages|prompts?|completions?|choices|tools|function_call|prompt_template)"
+    + _MANY,
     r"(?:llm|embedding)\.invocation_parameters",
     r"embedding\.(?:embeddings|text|vector)" + _MANY,
     r"(?:retrieval\.documents|document\.content|document\.metadata)" + _MANY,
     r"reranker\.(?:query|input_documents|output_documents)" + _MANY,
     r"tool\.(?:description|parameters|json_schema|arguments|input|output|result)" + _MANY,
-    r"(?:message|messages|message_content|tool_call)\.(?:content|contents|text|tool_calls|image|function\.arguments)" + _MANY,
+    r"(?:message|messages|message_content|tool_call)\.(?:content|contents|text|tool_calls|image|function\.arguments)"
+    + _MANY,
     r"(?:image|audio)\.(?:url|data|transcript)",
     # OpenLLMetry (Traceloop) and its vector database events
     r"traceloop\.entity\.(?:input|output)",
@@ -52,7 +57,8 @@ CONTENT: Final = (
     r"ai\.prompt" + _MANY,
     r"ai\.response\.(?:text|object|reasoning|reasoningText|toolCalls|files|content|sources|providerMetadata)" + _MANY,
     r"ai\.toolCall\.(?:args|input|result|output|error)",
-    r"ai\.(?:value|values|embedding|embeddings|documents|result|results|schema|object|text|messages|input|output)" + _MANY,
+    r"ai\.(?:value|values|embedding|embeddings|documents|result|results|schema|object|text|messages|input|output)"
+    + _MANY,
     r"ai\.request\.body",
     # Langfuse, LangSmith, MLflow, Weave and others that write OTLP
     r"langfuse\.(?:observation|trace|generation)\.(?:input|output|prompt|completion)" + _MANY,
@@ -72,32 +78,47 @@ CONTENT: Final = (
 RAW: Final = (r"llm\.[^.]+\..+",)
 RAW_SAFE: Final = (
     r"llm\.(?:request|response|usage|token_count|cost|chat|vendor|headers|watsonx)\..+",
-    r"llm\.[^.]+\.(?:id|object|created|created_at|completed_at|model|usage|n|stream|stream_options|temperature|top_p|top_k"
-    r"|max_tokens|max_completion_tokens|max_output_tokens|max_tool_calls|service_tier|system_fingerprint|user|status|type"
-    r"|role|stop_reason|finish_reason|finish_reasons|index|tool_choice|parallel_tool_calls|encoding_format|dimensions"
-    r"|previous_response_id|truncation|store|seed|presence_penalty|frequency_penalty|reasoning_effort|modalities"
-    r"|timeout|api_base|background|error|incomplete_details|model_group|metadata|verbosity)(?:\..*)?",
+    (
+        r"llm\.[^.]+\.(?:id|object|created|created_at|completed_at|model|usage|n|stream|stream_options|temperature|top_p|top_k"
+        r"|max_tokens|max_completion_tokens|max_output_tokens|max_tool_calls|service_tier|system_fingerprint|user|status|type"
+        r"|role|stop_reason|finish_reason|finish_reasons|index|tool_choice|parallel_tool_calls|encoding_format|dimensions"
+        r"|previous_response_id|truncation|store|seed|presence_penalty|frequency_penalty|reasoning_effort|modalities"
+        r"|timeout|api_base|background|error|incomplete_details|model_group|metadata|verbosity)(?:\..*)?"
+    ),
 )
 #: Names that match above and are not content: templates and counters.
 NOT_CONTENT: Final = (
     r"gen_ai\.(?:prompt|completion)\.(?:name|id|version|label|tokens?|count)",
     r"llm\.(?:prompts?|prompt_template)\.(?:name|id|version)|ai\.prompt\.(?:name|id|version)",
 )
-#: Names the net lets through, whatever their last word: what is known about a call.
+#: Names that `PLAIN` and the net let through, whatever their last word: what is known about a call.
 NET_SAFE: Final = (
     r"hidden_params|ai\.telemetry\..+|traceloop\.association\..+",
     r"(?:.*[._])?(?:usage|tokens?|token_count|token_counts|costs?)\..*",
     r"gen_ai\.(?:usage|cost|token|client|server|aggregated_usage|conversation|agent|request|operation)\..*",
     r"(?:http|url|server|net|network|host|os|service|k8s|cloud|telemetry|container|deployment|db|rpc)\..*",
 )
+#: Names nobody listed that say content plainly: content where the value is a text and no number.
+PLAIN: Final = (
+    (
+        r"(?:.*[._/-])?(?:prompts?|completions?|messages|chat_history|transcript|transcription"
+        r"|(?:user|system|assistant|model|llm|agent|human|ai|bot)[._-](?:message|query|question|input|output|prompt|response"
+        r"|reply|answer|instructions?|text))(?:\.[0-9]+)*"
+    ),
+    r".*[a-z0-9](?:Prompts?|Completions?|Messages|Transcript)",
+)
 #: The net for names nobody listed: content where the name ends like this and the text is longer than `NET_LENGTH`.
 NET: Final = (
-    r"(?:.*[._/-])?(?:prompts?|completions?|messages?|contents?|instructions?|arguments|args|inputs?|outputs?|query|queries"
-    r"|answers?|questions?|documents?|text|texts|response|responses|request|results?|transcript|transcription|history"
-    r"|conversation|chat|reasoning|thinking|thoughts?|body|payload|data|value|values|params|parameters|variables|template)"
-    r"(?:\.[0-9]+)*",
-    r".*[a-z0-9](?:Prompts?|Completions?|Messages?|Contents?|Instructions?|Arguments|Args|Inputs?|Outputs?|Query|Answers?"
-    r"|Questions?|Documents?|Text|Response|Request|Results?|Transcript|History|Reasoning|Thinking|Body|Payload)",
+    (
+        r"(?:.*[._/-])?(?:prompts?|completions?|messages?|contents?|instructions?|arguments|args|inputs?|outputs?|query|queries"
+        r"|answers?|questions?|documents?|text|texts|response|responses|request|results?|transcript|transcription|history"
+        r"|conversation|chat|reasoning|thinking|thoughts?|body|payload|data|value|values|params|parameters|variables|template)"
+        r"(?:\.[0-9]+)*"
+    ),
+    (
+        r".*[a-z0-9](?:Prompts?|Completions?|Messages?|Contents?|Instructions?|Arguments|Args|Inputs?|Outputs?|Query|Answers?"
+        r"|Questions?|Documents?|Text|Response|Request|Results?|Transcript|History|Reasoning|Thinking|Body|Payload)"
+    ),
 )
 NET_LENGTH: Final = 64
 #: A text anywhere that is itself a chat: JSON or Python's spelling of it, also escaped inside other JSON.
@@ -135,12 +156,14 @@ GENAI_NAMES: Final = (
 )
 GENAI_EVENTS: Final = (r"(?:gen_ai|claude_code|codex|gemini_cli|copilot_chat|ai|llm)\..+",)
 GENAI_SCOPES: Final = (
-    r"ai|.*(?:litellm|openinference|openlit|traceloop|gen_?ai|genai|openai|anthropic|pydantic.?ai|langchain|langgraph"
-    r"|llama.?index|bedrock|vertexai|cohere|mistral|ollama|groq|together|langfuse|claude_code|codex|gemini|copilot|agents).*",
+    (
+        r"ai|.*(?:litellm|openinference|openlit|traceloop|gen_?ai|genai|openai|anthropic|pydantic.?ai|langchain|langgraph"
+        r"|llama.?index|bedrock|vertexai|cohere|mistral|ollama|groq|together|langfuse|claude_code|codex|gemini|copilot|agents).*"
+    ),
 )
 #: Spelling of a failure that comes out of an LLM library, found in the text itself.
 GENAI_FAILURES: Final = (
-    r"litellm|openai|anthropic|Error code: [0-9]{3} - |google\.(?:genai|api_core)|vertexai|botocore|cohere|mistralai|groq"
+    r"litellm|openai|anthropic|Error code: [0-9]{3} - |google\.(?:genai|api_core)|vertexai|botocore|cohere|mistralai"
     r"|pydantic_ai|langchain|instructor|input_value=|LLM|ContextWindow|ContentPolicy|model_group|completion|prompt|messages"
 )
 

@@ -38,7 +38,11 @@ def _told(batch: Batch, kinds: Kinds) -> pl.DataFrame:
     events = batch.events.select(owner="event", record_of_event="record")
     return rows.join(events, on="owner", how="left", maintain_order="left").select(
         pl.col("row").cast(pl.UInt32),
-        pl.when(pl.col("level") == "record").then("owner").when(pl.col("level") == "event").then("record_of_event").alias("record"),
+        pl.when(pl.col("level") == "record")
+        .then("owner")
+        .when(pl.col("level") == "event")
+        .then("record_of_event")
+        .alias("record"),
         "key",
         "value",
     )
@@ -72,5 +76,7 @@ def _cut_attributes(batch: Batch, told: pl.DataFrame, kinds: Kinds) -> Batch:
 def _cut_statuses(batch: Batch, quoting: pl.Series) -> Batch:
     if batch.signal is not Signal.TRACES:
         return batch
-    cut = pl.when(pl.col("record").is_in(quoting.implode())).then(pl.Series(known_phrases(batch.records["status_message"])))
+    cut = pl.when(pl.col("record").is_in(quoting.implode())).then(
+        pl.Series(known_phrases(batch.records["status_message"]))
+    )
     return batch.with_frames(records=batch.records.with_columns(status_message=cut.otherwise("status_message")))

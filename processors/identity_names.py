@@ -13,25 +13,35 @@ PEOPLE: Final = (
     r"gen_ai\.(?:user(?:\.id)?|request\.user(?:\.id)?)",
     r"llm\.(?:user|[^.]+\.user)",
     r"(?:.*\.)?user_api_key_(?:user_id|user_email|end_user_id)",
-    r"(?:litellm\.metadata|metadata|ai\.telemetry\.metadata|traceloop\.association\.properties|langfuse)"
-    r"\.(?:user_?id|user_?email|user|end_?user(?:_id)?|userName|email)",
+    (
+        r"(?:litellm\.metadata|metadata|ai\.telemetry\.metadata|traceloop\.association\.properties|langfuse)"
+        r"\.(?:user_?id|user_?email|user|end_?user(?:_id)?|userName|email)"
+    ),
     r"(?:langfuse\.|openinference\.|logfire\.)?(?:user|userId|user_id|user_email|email|username)(?:\.id)?",
-    r"(?:.*\.)?requester_ip_address|client\.address|http\.client_ip|net\.(?:peer|sock\.peer)\.(?:ip|addr)"
-    r"|network\.peer\.address|source\.address",
+    (
+        r"(?:.*\.)?requester_ip_address|client\.address|http\.client_ip|net\.(?:peer|sock\.peer)\.(?:ip|addr)"
+        r"|network\.peer\.address|source\.address"
+    ),
 )
 #: Payers: teams, organisations, projects, key names and hashes. Never personal data, never changed.
 PAYERS: Final = (
     r"(?:team|project|organization|org|department|cost_cent(?:er|re))(?:[._].*)?",
-    r"(?:.*\.)?user_api_key_(?:alias|hash|team_id|team_alias|org_id|org_alias|project_id|project_alias|budget_reset_at"
-    r"|request_route|.*(?:spend|budget))",
+    (
+        r"(?:.*\.)?user_api_key_(?:alias|hash|team_id|team_alias|org_id|org_alias|project_id|project_alias|budget_reset_at"
+        r"|request_route|.*(?:spend|budget))"
+    ),
     r"litellm\.(?:team|api_key|organization|project)\..*|metadata\.team_(?:id|alias)",
 )
 #: Machines: addresses, names, versions, ids. Numbers and dots in them are not telephone numbers.
 MACHINES: Final = (
-    r"(?:server|net|network|http|url|service|telemetry|host|os|process|k8s|container|cloud|deployment|code|thread|device"
-    r"|faas|aws|gcp|azure|user_agent|otel|db|rpc|messaging|peer|browser|webengine|app|terminal|event)\..*",
-    r"gen_ai\.(?:usage|cost|request|response|client|server|token|operation|provider|conversation|agent|tool|sdk|output|openai)\..*"
-    r"|gen_ai\.(?:system|framework)",
+    (
+        r"(?:server|net|network|http|url|service|telemetry|host|os|process|k8s|container|cloud|deployment|code|thread|device"
+        r"|faas|aws|gcp|azure|user_agent|otel|db|rpc|messaging|peer|browser|webengine|app|terminal|event)\..*"
+    ),
+    (
+        r"gen_ai\.(?:usage|cost|request|response|client|server|token|operation|provider|conversation|agent|tool|sdk|output|openai)\..*"
+        r"|gen_ai\.(?:system|framework)"
+    ),
     r"llm\.(?:token_count|usage|cost|request|response|model_name|provider|system|is_streaming)(?:\..*)?",
     r"litellm\.(?:call_id|cost|provider|model_group|request|deployment|preprocessing|call_type)(?:\..*)?",
     r"ai\.(?:usage|model|settings|response|request|operationId)(?:\..*)?",

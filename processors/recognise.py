@@ -15,10 +15,11 @@ from processors.batch import LEVEL, Batch, Signal
 from processors.vocabulary import Vocabulary
 
 #: Kinds of attribute names.
-CONTENT, NET, ERROR, STACK, ERROR_TYPE = "content", "net", "error", "stack", "error_type"
+CONTENT, PLAIN, NET, ERROR, STACK, ERROR_TYPE = "content", "plain", "net", "error", "stack", "error_type"
 Kinds = Mapping[str, Sequence[str]]
 TEXTUAL: Final = ("string", "array", "kvlist", "bytes")
 _CHAT_LENGTH: Final = 24
+_NUMBER: Final = r"^[0-9.,eE+-]{0,40}$"
 _JOINT: Final = "\x00"
 #: Coding agents put ``claude_code.user_prompt`` in the body where the attribute says ``user_prompt``.
 _EVENT_NAMES: Final = ("event.name", "event_name")
@@ -27,19 +28,25 @@ _AGENT: Final = r"^(?:claude_code|codex|gemini_cli|copilot_chat)\."
 
 
 def is_content_name() -> pl.Expr:
-    """True for a ``name`` whose value is content whatever it is."""
+    """True for a ``name`` that is listed: its value is content whatever it is."""
     raw = names.named("name", names.RAW) & ~names.named("name", names.RAW_SAFE)
     return (names.named("name", names.CONTENT) | raw) & ~names.named("name", names.NOT_CONTENT)
 
 
+def is_plain_name() -> pl.Expr:
+    """True for a ``name`` that is not listed and says plainly that its value is content."""
+    return names.named("name", names.PLAIN) & ~names.named("name", names.NET_SAFE)
+
+
 def content_kinds() -> Vocabulary:
-    """Kinds of attribute names: text of a failure, stack trace, content, perhaps content (the net)."""
+    """Kinds of attribute names: text of a failure, stack trace, content, plainly content, perhaps content (the net)."""
     return Vocabulary(
         {
             STACK: names.named("name", names.STACK_TRACES),
             ERROR: names.named("name", names.ERROR_TEXTS),
             ERROR_TYPE: names.named("name", names.ERROR_TYPES),
             CONTENT: is_content_name(),
+            PLAIN: is_plain_name(),
             NET: names.named("name", names.NET) & ~names.named("name", names.NET_SAFE),
         }
     )
@@ -55,16 +62,26 @@ def content_attributes(batch: Batch, kinds: Kinds) -> pl.Series:
     attributes = batch.attributes
     listed = attributes["key"].is_in(kinds[CONTENT])
     long = ~listed & (attributes["value"].str.len_bytes() > _CHAT_LENGTH).fill_null(False)
-    return listed | _netted(attributes, kinds, long) | _chats(attributes["value"], long) | _on_content_events(batch)
+    named = _plain(attributes, kinds) | _netted(attributes, kinds)
+    return listed | named | _chats(attributes["value"], long) | _on_content_events(batch)
 
 
-def _netted(attributes: pl.DataFrame, kinds: Kinds, candidates: pl.Series) -> pl.Series:
+def _plain(attributes: pl.DataFrame, kinds: Kinds) -> pl.Series:
+    """Texts, but no numbers, under names that say content plainly."""
+    if not kinds[PLAIN]:
+        return _none(attributes)
+    caught = pl.col("key").is_in(kinds[PLAIN]) & pl.col("type").is_in(TEXTUAL)
+    number = pl.col("value").str.contains(_NUMBER)
+    return attributes.select((caught & ~number).fill_null(False)).to_series()
+
+
+def _netted(attributes: pl.DataFrame, kinds: Kinds) -> pl.Series:
     """Long texts under names that look like content."""
     if not kinds[NET]:
         return _none(attributes)
     caught = pl.col("key").is_in(kinds[NET]) & pl.col("type").is_in(TEXTUAL)
     long = pl.col("value").str.len_bytes() > names.NET_LENGTH
-    return attributes.select((caught & long).fill_null(False)).to_series() & candidates
+    return attributes.select((caught & long).fill_null(False)).to_series()
 
 
 def _chats(values: pl.Series, candidates: pl.Series) -> pl.Series:

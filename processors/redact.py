@@ -21,7 +21,7 @@ from processors.batch import VALUE_TYPE, Batch, Signal
 from processors.content_names import named
 from processors.families import PERSONAL, SECRET_NAMES, SECRETS, Reach
 from processors.pseudonym import Pseudonym
-from processors.recognise import CONTENT, TEXTUAL, Kinds, bodies, genai_kinds, is_content_name
+from processors.recognise import CONTENT, TEXTUAL, Kinds, bodies, genai_kinds, is_content_name, is_plain_name
 from processors.scrub import Scrubber, in_bytes
 from processors.text_columns import (
     FREE_TEXTS,
@@ -83,7 +83,7 @@ class RedactProcessor:
                 _SECRET: named("name", SECRET_NAMES),
                 _PEOPLE: named("name", names.PEOPLE),
                 _PAYERS: named("name", names.PAYERS),
-                CONTENT: is_content_name(),
+                CONTENT: is_content_name() | is_plain_name(),
                 _MACHINES: named("name", names.MACHINES),
             }
         )
@@ -133,6 +133,7 @@ class RedactProcessor:
             body = where(~bodies(batch, self._genai)[0], batch.records["body"], self._personal)
             batch = batch.with_frames(records=batch.records.with_columns(body))
         return _cleaned(batch, self._in_names, (NAMES,), _IDENTITIES)
+
     def _with_pseudonyms(self, batch: Batch, people: Sequence[str], pseudonym: Pseudonym) -> Batch:
         attributes, seen = batch.attributes, batch.observations
         of_people = attributes["key"].is_in(people) & (attributes["value"] != "").fill_null(False)
@@ -142,7 +143,7 @@ class RedactProcessor:
 
 
 def _cleaned(batch: Batch, scrubber: Scrubber, columns: Sequence[Columns], identities: Sequence[str]) -> Batch:
-    """The batch with ``columns`` and observations (but for their ``identities``) scrubbed: one search for all of them."""
+    """The batch with ``columns`` and observations (but for their ``identities``) scrubbed, after one search in all."""
     told = observation_columns(batch.observations, without=identities)
     searched = (column for group in columns for column in texts(batch, group))
     live = scrubber.found([*searched, *observation_texts(batch.observations, told)])
@@ -162,7 +163,11 @@ def _withheld(batch: Batch, secret_names: Sequence[str]) -> Batch:
     if not secret_names:
         return batch
     attributes = batch.attributes
-    secret = attributes["key"].is_in(secret_names) & (attributes["value"] != "").fill_null(False) & (attributes["type"] != "bool")
+    secret = (
+        attributes["key"].is_in(secret_names)
+        & (attributes["value"] != "").fill_null(False)
+        & (attributes["type"] != "bool")
+    )
     value = where(secret, attributes["value"], lambda column: pl.repeat(_WITHHELD, column.len(), eager=True))
     return batch.with_frames(attributes=attributes.with_columns(value, _string(secret)))
 

@@ -12,7 +12,6 @@ finds in the joined text.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -38,7 +37,9 @@ class Scrubber:
         texts = pl.concat([pl.Series([""]), *(column.rename("") for column in columns)]).str.join(_JOINT)
         likely = {family.name for one in self._passes for family in one.likely(texts)}
         likely |= {family.name for family in self._families if family.hint and _occurs(texts, rust(family.hint))}
-        return tuple(family for family in self._families if family.name in likely and _occurs(texts, rust(family.pattern)))
+        return tuple(
+            family for family in self._families if family.name in likely and _occurs(texts, rust(family.pattern))
+        )
 
     def occurs(self, column: str) -> pl.Expr:
         """True where a text of ``column`` holds any of the families; slow, for few texts."""
@@ -152,5 +153,5 @@ def in_bytes(scrub: Callable[[pl.Series], pl.Series]) -> Callable[[pl.Series], p
 def _decoded(text: str) -> str | None:
     try:
         return base64.b64decode(text, validate=True).decode("latin-1")
-    except binascii.Error:
+    except ValueError:  # not base64, so it was looked at as the text it is
         return None

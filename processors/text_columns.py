@@ -79,7 +79,11 @@ def _changed_column(column: pl.Series, change: Change) -> pl.Series:
     if after is column or column.name not in IDENTIFIERS:
         return after
     same = pl.DataFrame({"before": column, "after": after})
-    return same.select(pl.when(pl.col("before").eq_missing("after")).then("before").otherwise(pl.lit(""))).to_series().alias(column.name)
+    return (
+        same.select(pl.when(pl.col("before").eq_missing("after")).then("before").otherwise(pl.lit("")))
+        .to_series()
+        .alias(column.name)
+    )
 
 
 def _changed_lists(column: pl.Series, change: Change) -> pl.Series:

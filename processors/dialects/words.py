@@ -70,6 +70,21 @@ def dollars(number: pl.Expr) -> pl.Expr:
     return (picodollars * _PICODOLLAR).cast(MONEY)
 
 
+def positive(name: str) -> pl.Expr:
+    """A number that is not zero: some producers send 0 where they do not know."""
+    return pl.when(pl.col(name).cast(pl.Float64, strict=False) > 0).then(pl.col(name))
+
+
+def listed(text: pl.Expr) -> pl.Expr:
+    """A list of one text; of nothing, nothing."""
+    return pl.when(text.is_not_null()).then(pl.concat_list(text))
+
+
+def containing(text: pl.Expr, part: str) -> pl.Expr:
+    """The text where it contains ``part`` at all: worth parsing."""
+    return pl.when(text.str.contains(part, literal=True)).then(text)
+
+
 def address(host: str, port: str) -> pl.Expr:
     """``host:port`` of two attributes, or the host alone."""
     return attr(host) + pl.coalesce(":" + attr(port), pl.lit(""))

@@ -1,0 +1,38 @@
+"""For every test: `--no-skips`, with which a test that would be skipped fails (on CI everything has to run)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TypeVar
+
+import pytest
+
+_Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the option."""
+    parser.addoption("--no-skips", action="store_true", help="a test that would be skipped fails")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Judge a test's report."""
+    return _judged((yield), item.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Judge a module's report: a whole module can skip itself."""
+    return _judged((yield), collector.config)
+
+
+def _judged(report: _Report, config: pytest.Config) -> _Report:
+    """An expected failure is reported as skipped, too; it did run and stays what it is."""
+    if report.skipped and not hasattr(report, "wasxfail") and config.getoption("--no-skips"):
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"--no-skips: {why}"
+    return report

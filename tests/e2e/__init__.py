@@ -1,0 +1,1 @@
+"""End to end: the real `tokentide` command, real senders, the real store."""
