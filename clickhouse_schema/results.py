@@ -7,9 +7,10 @@ column looks like one of these, the query's types are asked for (`DESCRIBE`) and
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable, Mapping
-from typing import Final
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Final
+from uuid import UUID
 
 import polars as pl
 import pyarrow as pa
@@ -72,21 +73,25 @@ def _repaired(column: pl.Series, clickhouse: str) -> pl.Series | None:
         return column.replace_strict(names, return_dtype=pl.String)
     if clickhouse.startswith("DateTime"):
         return (column.cast(pl.Int64) * 1000).cast(pl.Datetime("ms", "UTC"))
-    if clickhouse == "IPv4":
-        return _each(column, lambda number: ".".join(str(part) for part in int(number).to_bytes(4, "big")))
-    if clickhouse == "UUID":
-        return _each(column, lambda octets: str(uuid.UUID(bytes=octets)))
-    if clickhouse in ("Int128", "UInt128"):
-        signed = clickhouse == "Int128"
-        numbers = [None if octets is None else int.from_bytes(octets, "little", signed=signed) for octets in column]
-        return pl.Series(column.name, numbers, pl.Int128 if signed else pl.UInt128)
-    if column.dtype == pl.Binary:
-        return _each(column, lambda octets: octets.rstrip(b"\0").decode(errors="replace"))
+    if column.dtype == pl.Binary or clickhouse in _SPELLED:
+        spell, dtype = _SPELLED.get(clickhouse, (_text, pl.String))
+        return pl.Series(column.name, [None if value is None else spell(value) for value in column], dtype)
     return None
 
 
-def _each(column: pl.Series, text: Callable[..., str]) -> pl.Series:
-    return pl.Series(column.name, [None if value is None else text(value) for value in column], pl.String)
+def _text(octets: bytes) -> str:
+    """A FixedString without its padding."""
+    return octets.rstrip(b"\0").decode(errors="replace")
+
+
+#: Types whose values are spelled one by one (they are rare).
+_SPELLED: Final[dict[str, tuple[Callable[[Any], object], type[pl.DataType]]]] = {
+    "IPv4": (lambda number: str(IPv4Address(number)), pl.String),
+    "IPv6": (lambda octets: str(IPv6Address(octets)), pl.String),
+    "UUID": (lambda octets: str(UUID(bytes=octets)), pl.String),
+    "Int128": (lambda octets: int.from_bytes(octets, "little", signed=True), pl.Int128),
+    "UInt128": (lambda octets: int.from_bytes(octets, "little"), pl.UInt128),
+}
 
 
 def _unescaped(name: str) -> str:

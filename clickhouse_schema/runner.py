@@ -15,7 +15,6 @@ from datetime import datetime
 from importlib import resources
 from typing import Final, Literal
 
-from clickhouse_schema.errors import StoreRejected
 from clickhouse_schema.store import Store
 
 _FILE: Final = re.compile(r"(\d{4})_(\w+)\.sql")
@@ -34,8 +33,8 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        """Of the statement alone: rewording a comment is no change of the schema."""
-        return hashlib.sha256(self.statement.encode()).hexdigest()
+        """Of the statement's words alone: comments and line breaks are no change of the schema."""
+        return hashlib.sha256(" ".join(self.statement.split()).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

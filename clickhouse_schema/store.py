@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from queue import Empty, LifoQueue
-from typing import Any, Final
+from queue import Empty, Full, LifoQueue
+from typing import Any, BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
 import polars as pl
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
+from clickhouse_connect.driver.external import ExternalData
 
 from clickhouse_schema import lookup, results
-from clickhouse_schema.errors import StoreUnavailable, from_code
+from clickhouse_schema.errors import StoreError, StoreLocked, StoreRejected, StoreUnavailable, from_code
 from clickhouse_schema.lock import DirectoryLock
 from clickhouse_schema.tables import COLUMNS, DATABASE
 
@@ -51,14 +52,16 @@ class Store:
     Every method raises `StoreUnavailable` (ask again later) or `StoreRejected` (never ask this again).
     """
 
-    def __init__(self, connect: Callable[[], Any], *, embedded: bool, release: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, connect: Callable[[], Any], *, embedded: bool, release: Callable[[], None] = lambda: None
+    ) -> None:
         self._connect = connect
         self._release = release
         self._idle: LifoQueue[Any] = LifoQueue(maxsize=IDLE_HANDLES)
         self._closed = False
         self.is_embedded = embedded
         with _translated():
-            self._put_back(self._open())
+            self._put_back(self._connect())
 
     @classmethod
     def embedded(cls, data_dir: Path, *, memory_bytes: int | None = None) -> Store:
@@ -76,14 +79,14 @@ class Store:
         options = {"max_server_memory_usage": bound, "mark_cache_size": min(bound // 8, 1 << 28)}
 
         def connect() -> Any:
-            return clickhouse_connect.get_client(
-                interface="chdb", path=path, chdb_options=options, settings=SESSION
-            )
+            return clickhouse_connect.get_client(interface="chdb", path=path, chdb_options=options, settings=SESSION)
 
         try:
             return cls(connect, embedded=True, release=lock.release)
-        except BaseException:
+        except BaseException as error:
             lock.release()
+            if isinstance(error, StoreError) and "already initialized with path" in error.detail:
+                raise StoreLocked(f"{data_dir} cannot be opened: this process has another data directory open") from None
             raise
 
     @classmethod
@@ -115,6 +118,22 @@ class Store:
     def arrow(self, sql: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
         """The rows of a query. ``{name:Type}`` in the SQL is bound by ClickHouse to ``parameters[name]``."""
         return results.frame(self.raw(sql, "Arrow", parameters), lambda: self._types(sql, parameters))
+
+    def arrow_given(self, sql: str, given: pl.DataFrame, parameters: Mapping[str, object]) -> pl.DataFrame:
+        """The rows of a query that reads ``given``, a frame of texts, wherever its SQL says ``$given``.
+
+        Unlike `arrow` it does not ask for the types: cast what Arrow cannot say (Enum, DateTime) in the SQL.
+        """
+        structure = ", ".join(f"{name} String" for name in given.columns)
+        with _in_memory(given) as file, self._handle() as client:
+            if self.is_embedded:
+                source = f"file('/proc/self/fd/{file.fileno()}', Arrow, '{structure}')"
+                answer = client.raw_query(sql.replace("$given", source), parameters=_bound(parameters), fmt="Arrow")
+            else:
+                table = ExternalData(data=file.read(), file_name="given", fmt="Arrow", structure=structure)
+                sql = sql.replace("$given", "given")
+                answer = client.raw_query(sql, parameters=_bound(parameters), fmt="Arrow", external_data=table)
+        return results.frame(bytes(answer), dict)
 
     def arrow_bytes(self, sql: str) -> bytes:
         """A query's Arrow file, untouched, for readers that know their columns."""
@@ -162,11 +181,7 @@ class Store:
     def close(self) -> None:
         """Give back every handle and the directory; afterwards the store answers StoreUnavailable."""
         self._closed = True
-        while True:
-            try:
-                self._idle.get_nowait().close()
-            except Empty:
-                break
+        self._close_idle()
         self._release()
 
     def __enter__(self) -> Store:
@@ -175,11 +190,16 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _close_idle(self) -> None:
+        while not self._idle.empty():
+            with suppress(Empty):
+                self._idle.get_nowait().close()
+
     def _types(self, sql: str, parameters: Mapping[str, object] | None) -> dict[str, str]:
         try:
             with self._handle() as client:
                 described = client.query(f"DESCRIBE (\n{sql.rstrip().rstrip(';')}\n)", parameters=_bound(parameters))
-        except Exception:  # not a SELECT (SHOW, EXPLAIN ...): those answer in text
+        except StoreRejected:  # not a SELECT (SHOW, EXPLAIN ...): those answer in text
             return {}
         return {row[0]: row[1] for row in described.result_rows}
 
@@ -191,8 +211,11 @@ class Store:
             try:
                 _choose_database(client)
                 yield client
-            finally:
-                self._put_back(client)
+            except BaseException:
+                # chDB keeps what a failed query had already produced, and puts it before the handle's next answer.
+                client.close()
+                raise
+            self._put_back(client)
 
     def _take(self) -> Any:
         if self._closed:
@@ -200,16 +223,24 @@ class Store:
         try:
             return self._idle.get_nowait()
         except Empty:
-            return self._open()
-
-    def _open(self) -> Any:
-        return self._connect()
+            return self._connect()
 
     def _put_back(self, client: Any) -> None:
-        if self._closed or self._idle.full():
+        try:
+            self._idle.put_nowait(client)
+        except Full:
             client.close()
-        else:
-            self._idle.put(client)
+        if self._closed:
+            self._close_idle()
+
+
+@contextmanager
+def _in_memory(frame: pl.DataFrame) -> Iterator[BinaryIO]:
+    """A frame as an Arrow file that never touches a disk."""
+    with os.fdopen(os.memfd_create("given"), "w+b") as file:
+        frame.write_ipc(file)
+        file.seek(0)
+        yield file
 
 
 def _choose_database(client: Any) -> None:

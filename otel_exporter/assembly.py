@@ -14,18 +14,21 @@ import polars as pl
 
 from clickhouse_schema import runner
 from clickhouse_schema.store import Store
+from otel_exporter import pricebook
 from otel_exporter.asking import opened
 from otel_exporter.commit import GroupCommit, Tables
 from otel_exporter.decode import Decoder
-from otel_exporter.plugins import load
+from otel_exporter.plugins import before_ours, load
 from otel_exporter.poster import LedgerPoster
-from otel_exporter.pricebook import price_book
+from otel_exporter.reconcile import Reconciler
 from otel_exporter.spool import Spool
 from otel_exporter.writer import Writer
 from processors.batch import Batch
 from processors.content import ContentPolicy, ContentProcessor
+from processors.dialects.dialect import Dialect
 from processors.identify import Identify
 from processors.normalise import Normalise
+from processors.post import Price
 from processors.price import PriceBook
 from processors.redact import Identity, RedactProcessor
 
@@ -41,6 +44,7 @@ class Assembly:
     spool: Spool
     commit: GroupCommit
     writer: Writer
+    price: Price
 
 
 class Watcher:
@@ -54,8 +58,11 @@ class Watcher:
 
 
 @contextmanager
-def assembled(settings: Settings, watcher: Watcher | None = None) -> Iterator[Assembly]:
-    """Open the store (migrated) and the spool, and put the pipeline together; everything is closed afterwards."""
+def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling: bool = False) -> Iterator[Assembly]:
+    """Open the store (migrated) and the spool, and put the pipeline together; everything is closed afterwards.
+
+    With ``reconciling`` the writer also mends recent calls, when it starts and every hour (`otel_exporter.reconcile`).
+    """
     watcher = watcher or Watcher()
     with ExitStack() as stack:
         store = stack.enter_context(opened(settings, create=True))
@@ -63,27 +70,30 @@ def assembled(settings: Settings, watcher: Watcher | None = None) -> Iterator[As
         engine = store if store.is_embedded else stack.enter_context(closing(Store.memory()))
         spool = stack.enter_context(closing(Spool(settings.store.data_dir / "spool", settings.spool.max_bytes)))
         commit = GroupCommit(Decoder(engine).decode, processors(settings), spool, watcher.committed)
-        poster = LedgerPoster(store, _price_book(settings).price, watcher.posted)
-        yield Assembly(store, spool, commit, Writer(spool, store, poster))
+        price = price_book(settings).price
+        poster = LedgerPoster(store, price, watcher.posted)
+        writer = Writer(spool, store, poster, repairs=Reconciler(store, price) if reconciling else dict)
+        yield Assembly(store, spool, commit, writer, price)
 
 
 def processors(settings: Settings) -> Sequence[Callable[[Batch], Batch]]:
     """What is done to a batch, in this order.
 
     `normalise` reads what `content` and `redact` take away, and what it read is redacted too. Nothing after `redact`
-    brings text in, so the user's own processors come before it.
+    brings text in, so the user's own processors come before it; the user's own dialects are tried before ours.
     """
+    own = [load(name) for name in settings.processors]
     policy = ContentPolicy(settings.content.policy)
     key = settings.content.hash_key.reveal().encode() if settings.content.hash_key else b""
     return [
-        Normalise(),
-        *map(load, settings.processors),
+        Normalise(before_ours([part for part in own if isinstance(part, Dialect)])),
+        *(part for part in own if not isinstance(part, Dialect)),
         ContentProcessor(policy, key=key),
         RedactProcessor(Identity(settings.content.identity), key=key),
         Identify(),
     ]
 
 
-def _price_book(settings: Settings) -> PriceBook:
-    prices = settings.prices
-    return price_book(charge=prices.charge, overrides=prices.overrides, file=prices.file)
+def price_book(settings: Settings) -> PriceBook:
+    """The price book of these settings. Raises NoPriceTable."""
+    return pricebook.price_book(**dict(settings.prices))

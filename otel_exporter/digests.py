@@ -38,6 +38,7 @@ class RecentDigests:
         self._window = window
         self._limit = limit
         self._keys: dict[Key, float] = {}  # in order of time
+        self._journalled = 0
         self._lock = threading.Lock()
         self.remember(_read(journal, now))
         self._rewrite()

@@ -132,9 +132,15 @@ class Freezer:
             ValueError: rows do not fit their table; a fault of ours, never of the data.
         """
         segments, contents = self._gather()
-        if not segments:
-            return None
-        frames = self._frames(segments, contents)
+        return self._frozen(segments, self._frames(segments, contents)) if segments else None
+
+    def freeze_rows(self, rows: Mapping[str, pl.DataFrame]) -> FrozenBatch:
+        """Freeze rows (by table) that come from no segment; the batch is theirs alone. Raises OSError, ValueError."""
+        for table, frame in rows.items():
+            tables.check(table, frame)
+        return self._frozen([], rows)
+
+    def _frozen(self, segments: list[Segment], frames: Mapping[str, pl.DataFrame]) -> FrozenBatch:
         path = self._directory / f"{time.time_ns():020d}-{secrets.token_hex(4)}"
         with durable.new_directory(path) as hidden:
             inserts = tuple(self._write(hidden, path.name, frames))

@@ -1,6 +1,7 @@
 """The pipeline between receivers and spool: requests wait here for the group they are committed with.
 
-One thread commits; what arrives meanwhile forms the next group (no linger). `accept` returns when the request is durable.
+One thread commits; what arrives meanwhile forms the next group (no linger). `accept` returns when the request is
+durable.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class Pipeline:
         try:
             return self._commit.commit(requests)
         except Exception as error:
-            log.error("commit failed", error=type(error).__name__, exc_info=False)
+            log.error("commit failed", error=type(error).__name__)  # noqa: TRY400 - the text may be payload
             failure = RetryLater(Reason.INTERNAL, "internal error, send it again", delay=5.0)
             return {request.key: failure for request in requests}
 

@@ -49,7 +49,7 @@ class Service:
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, self._stop.set)
         with runfile.claim(self._settings.store.data_dir) as claim:
-            with assembled(self._settings, self._checklist) as parts:
+            with assembled(self._settings, self._checklist, reconciling=True) as parts:
                 async with self._listening(parts, claim.token) as addresses:
                     running = claim.publish(addresses)
                     log.info("serving", **addresses)

@@ -158,6 +158,13 @@ class Metric(Enum):
         "Issues on posted calls, such as unpriced_model or tokens_unknown.",
         "`tokentide report --unpriced` lists the calls.",
     )
+    MENDED = Declared(
+        "tokentide_mended_calls_total",
+        "counter",
+        (),
+        "Calls that reconcile found broken and mended.",
+        "Any: two writers post to the same store. Find the other `serve` and stop it.",
+    )
     LAST_STORED = Declared(
         "tokentide_last_stored_timestamp_seconds",
         "gauge",

@@ -13,6 +13,7 @@ import random
 import threading
 import time
 import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -99,6 +100,8 @@ class Writer:
         bounds: of batches and files.
         tolerance: of dead letters.
         every: seconds between two batches when there is no backlog.
+        repairs: rows (by table) to post before the next batch, mostly none. Asked only while no batch is in doubt,
+            so that it sees all that was posted and nothing is posted before what it answers.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class Writer:
         bounds: Bounds | None = None,
         tolerance: Tolerance | None = None,
         every: float = 1.0,
+        repairs: Callable[[], Mapping[str, pl.DataFrame]] = dict,
     ) -> None:
         self.state = State("idle")
         self._spool = spool
@@ -120,6 +124,7 @@ class Writer:
         self._freezer = Freezer(spool, self._batches, poster, self._footprints.marks, bounds or Bounds())
         self._tolerance = tolerance or Tolerance()
         self._every = every
+        self._repairs = repairs
         self._backoff = Backoff()
         self._turn = threading.Lock()
         self._inserted: set[str] = set()  # tokens of the current batch that this process saw succeed
@@ -153,7 +158,7 @@ class Writer:
         with self._turn:
             if self.state.name == "stopped":
                 raise WriterStopped(self.state.reason)
-            self._batch = self._batch or self._freezer.freeze()
+            self._batch = self._batch or self._repaired() or self._freezer.freeze()
             if self._batch is None:
                 self._enter("idle")
                 return False
@@ -163,6 +168,10 @@ class Writer:
             self._finish(self._batch)
             self._enter("idle")
             return True
+
+    def _repaired(self) -> FrozenBatch | None:
+        rows = self._repairs()
+        return self._freezer.freeze_rows(rows) if rows else None
 
     def _attempt(self) -> float:
         """One step that never raises; returns the seconds to wait before the next."""

@@ -202,7 +202,7 @@ class Role(StrEnum):
 ENVELOPE: Final[dict[str, Dtype]] = {
     "observation_id": pl.String,  # "<trace>/<span>" or "log/..." : stable over re-sends
     "tenant": pl.String,
-    "source": pl.String,  # dialect name
+    "source": pl.String,  # dialect, and the instrumentor where the dialect has several
     "role": pl.String,
     "trace_id": pl.String,
     "span_id": pl.String,

@@ -3,7 +3,7 @@
 1. A gateway cache hit is its own call: the gateway's call id.
 2. The provider's response id, unwrapped, when it looks unique (at least 64 bits of apparent entropy).
 3. The gateway's call id or the client's request id.
-4. The span (or log record) itself.
+4. The span, or the log record: the span a record was written in need not be its call's, an agent's for instance.
 
 Two observations that share a key are one call; `post` decides what else belongs together.
 """
@@ -40,7 +40,7 @@ def with_keys(observations: pl.DataFrame) -> pl.DataFrame:
     """Observations with `keys`, best first; depends on nothing but each row."""
     response = unwrapped(pl.col("response_id"))
     is_log = pl.col("observation_id").str.starts_with("log/")
-    own = pl.when(is_log & (pl.col("span_id") == "")).then(pl.col("observation_id")).otherwise(_span_key())
+    own = pl.when(is_log).then("observation_id").otherwise(_span_key())
     hit = pl.col("cache_hit").fill_null(False)
     named = (
         pl.when(hit & (pl.col("call_id") != ""))

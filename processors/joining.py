@@ -5,7 +5,8 @@ It is a pure function of the *set* of observations: order, repetition and splitt
 1. Observations that share a key are one call.
 2. ... unless the id was used again: later, apart in time, with other numbers (`response_id_reused`).
 3. What has no id of its own belongs to the call it contains or is contained in: same trace, same outcome, same model
-   family, tokens equal or unknown. One wrapper takes one call, and a call takes one wrapper per source.
+   family, tokens equal or unknown. One wrapper takes one call, and a call takes one wrapper per source, but for
+   parent and child: no call to a provider makes another.
 """
 
 from __future__ import annotations
@@ -113,8 +114,7 @@ _WITHOUT_ID: Final = pl.col("keys").list.first().str.contains("^(?:span:|log/)")
 def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
     """Candidate pairs (outer has no id; inner is another call of the same trace that may be the same)."""
     traced = rows.filter(pl.col("trace_id") != "")
-    busy = traced.group_by("trace_id").agg(pl.col("call").n_unique().alias("calls"), pl.col("source").n_unique())
-    wanted = busy.filter((pl.col("calls") > 1) & (pl.col("source") > 1)).select("trace_id")
+    wanted = _worth_a_look(traced)
     if wanted.is_empty():
         return pl.DataFrame(schema={"outer": pl.UInt32, "inner": pl.UInt32, "direct": pl.Boolean, "distance": pl.Int64})
     calls = (
@@ -128,7 +128,7 @@ def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
             pl.col("started_at").min().alias("start"),
             pl.col("ended_at").max().alias("end"),
             *(pl.col(name).drop_nulls().first() for name in ("status", "input_tokens", "output_tokens")),
-            _family().drop_nulls().unique().alias("families"),
+            _families().explode().drop_nulls().unique().alias("families"),
         )
     )
     # A cluster may lie in several traces: its own sources count wherever they are.
@@ -140,15 +140,33 @@ def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
     return pairs.select(
         pl.col("o_call").alias("outer"),
         pl.col("i_call").alias("inner"),
-        _direct().alias("direct"),
+        (_direct() | _same_span()).alias("direct"),
         (pl.col("o_start") - pl.col("i_start")).abs().cast(pl.Int64).alias("distance"),
     ).unique(["outer", "inner"], keep="first", maintain_order=True)
 
 
-def _family() -> pl.Expr:
-    """A model's family: without provider prefix and date, lower case."""
-    name = pl.coalesce("model", "response_model", "requested_model").str.to_lowercase()
-    return name.str.replace(r"^.*/", "").str.replace(r"[-@:]?(?:20\d{2}-?\d{2}-?\d{2}|latest|v\d+:\d+)$", "")
+def _worth_a_look(traced: pl.DataFrame) -> pl.DataFrame:
+    """Traces of several calls that several sources describe, or one source in spans below one another."""
+    above = traced.select("trace_id", pl.col("span_id").alias("parent_span_id")).unique()
+    nested = traced.join(above, on=["trace_id", "parent_span_id"], how="semi").select("trace_id", below=True)
+    busy = traced.group_by("trace_id").agg(pl.col("call").n_unique().alias("calls"), pl.col("source").n_unique())
+    busy = busy.filter(pl.col("calls") > 1).join(nested.unique(), on="trace_id", how="left")
+    return busy.filter((pl.col("source") > 1) | pl.col("below")).select("trace_id")
+
+
+def _families() -> pl.Expr:
+    """Families of the models an observation names: without provider prefix and date, lower case.
+
+    All of them, since a client knows the alias it asked for, and the gateway what became of it.
+    """
+    names = [pl.col(name).replace("", None) for name in ("model", "response_model", "requested_model")]
+    families = [
+        name.str.to_lowercase()
+        .str.replace(r"^.*/", "")
+        .str.replace(r"[-@:]?(?:20\d{2}-?\d{2}-?\d{2}|latest|v\d+:\d+)$", "")
+        for name in names
+    ]
+    return pl.concat_list(families)
 
 
 def _may_be_one() -> pl.Expr:
@@ -162,21 +180,29 @@ def _may_be_one() -> pl.Expr:
     same_family = (families < known) | (pl.col("o_families").list.len() == 0) | (pl.col("i_families").list.len() == 0)
     other_sources = pl.col("o_sources").list.set_intersection("i_sources").list.len() == 0
     return (
-        (outside | inside | _direct())
+        (outside | inside | _direct() | _same_span())
         & agree("status")
         & agree("input_tokens")
         & agree("output_tokens")
         & same_family
-        & other_sources
+        & (other_sources | _direct())
     )
 
 
 def _direct() -> pl.Expr:
     """Parent and child."""
-    above = pl.col("i_parents").list.set_intersection("o_spans").list.drop_nulls()
-    below = pl.col("o_parents").list.set_intersection("i_spans").list.drop_nulls()
-    filled = [spans.list.eval(pl.element().filter(pl.element() != "")).list.len() > 0 for spans in (above, below)]
-    return filled[0] | filled[1]
+    return _share("i_parents", "o_spans") | _share("o_parents", "i_spans")
+
+
+def _same_span() -> pl.Expr:
+    """A span, and a log record written in it."""
+    return _share("o_spans", "i_spans")
+
+
+def _share(some: str, others: str) -> pl.Expr:
+    """Two lists of span ids have one in common."""
+    both = pl.col(some).list.set_intersection(others)
+    return both.list.eval(pl.element().filter(pl.element() != "")).list.len() > 0
 
 
 def _mutual_best(pairs: pl.DataFrame) -> pl.DataFrame:

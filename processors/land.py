@@ -195,7 +195,9 @@ def _with_children(
 
 def _shaped(rows: pl.DataFrame, table: str) -> pl.DataFrame:
     """Exactly the table's insert columns, in their types."""
-    return rows.select(pl.col(name).cast(dtype) for name, dtype in LANDING[table].items())
+    lists = {name: dtype for name, dtype in LANDING[table].items() if isinstance(dtype, pl.List)}
+    filled = rows.with_columns(pl.col(name).cast(dtype).fill_null(pl.lit([], dtype)) for name, dtype in lists.items())
+    return filled.select(pl.col(name).cast(dtype) for name, dtype in LANDING[table].items())
 
 
 _LANDERS: Final[dict[Signal, Callable[[Batch], dict[str, pl.DataFrame]]]] = {

@@ -91,7 +91,7 @@ def _observe(rows: pl.DataFrame, dialect: Dialect, batch: Batch) -> pl.DataFrame
         pl.col("record").alias("@record"),
         included.cast(pl.Boolean).alias("@input_includes_cached"),
         pl.lit(batch.tenant).alias("tenant"),
-        pl.lit(dialect.name).alias("source"),
+        dialect.source.alias("source"),
         *(pl.col(f"@{name}").fill_null("").alias(name) for name in ("trace_id", "span_id", "parent_span_id")),
         *(_typed(said.get(column.name), column.polars).alias(column.name) for column in SAID),
         *(_typed(said.get(name), _extra_type(name)).alias(name) for name in EXTRAS),
@@ -159,7 +159,7 @@ def _timed(observations: pl.DataFrame, signal: Signal) -> pl.DataFrame:
         duration = pl.col("duration_ms")
     else:
         identity = pl.concat_str("trace_id", "span_id", separator="/")
-        duration = (pl.col("@end").cast(pl.Float64) - pl.col("@start").cast(pl.Float64)).clip(lower_bound=0) / 1e6
+        duration = (end - start).dt.total_nanoseconds().clip(lower_bound=0) / 1e6
     return observations.with_columns(
         observation_id=identity, started_at=start, ended_at=pl.max_horizontal(start, end), duration_ms=duration
     )

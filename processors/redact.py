@@ -74,8 +74,9 @@ class RedactProcessor:
     def __init__(self, identity: Identity = Identity.KEEP, key: bytes = b"") -> None:
         self._pseudonym = Pseudonym(key) if identity is Identity.HASH else None
         self._secrets = Scrubber(SECRETS)
-        self._personal = Scrubber(PERSONAL)
-        self._in_names = Scrubber([family for family in PERSONAL if family.reach is Reach.METADATA])
+        in_names = tuple(family for family in PERSONAL if family.reach is Reach.METADATA)
+        self._personal = Scrubber(PERSONAL, again=Scrubber(SECRETS + PERSONAL))
+        self._in_names = Scrubber(in_names, again=Scrubber(SECRETS + in_names))
         self._genai = genai_kinds()
         self._kinds = Vocabulary(
             {

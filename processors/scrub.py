@@ -21,15 +21,23 @@ import polars as pl
 from processors.families import Family
 
 _JOINT: Final = "\x00"
+#: How often a text that changed is looked at again; two have always been enough.
+_ROUNDS: Final = 5
 #: So many literals one vectorised pass takes; more make it ten times slower.
 _TOGETHER: Final = 64
 
 
 class Scrubber:
-    """Looks for some families and replaces what they match by ``[REDACTED:<family>]``."""
+    """Looks for some families and replaces what they match by ``[REDACTED:<family>]``.
 
-    def __init__(self, families: Sequence[Family]) -> None:
+    Args:
+        families: in the order in which they are replaced.
+        again: looks at the texts that changed, since a marker is a boundary that was not there before; default: itself.
+    """
+
+    def __init__(self, families: Sequence[Family], again: Scrubber | None = None) -> None:
         self._families = tuple(families)
+        self._again = again or self
         self._passes = [_Pass(portion) for portion in _portions([f for f in families if f.literals])]
 
     def found(self, columns: Iterable[pl.Series]) -> tuple[Family, ...]:
@@ -46,10 +54,19 @@ class Scrubber:
         return pl.any_horizontal(pl.col(column).str.contains(rust(family.pattern)) for family in self._families)
 
     def __call__(self, texts: pl.Series, families: Sequence[Family] | None = None) -> pl.Series:
-        """``texts`` without the ``families`` (default: those found in it)."""
-        for family in self.found([texts]) if families is None else families:
-            texts = _replaced(texts, family)
-        return texts
+        """``texts`` without the ``families`` (default: those found in it); the same object when nothing is found."""
+        return self._scrubbed(texts, self.found([texts]) if families is None else families, rounds=_ROUNDS)
+
+    def _scrubbed(self, texts: pl.Series, families: Sequence[Family], rounds: int) -> pl.Series:
+        after = texts
+        for family in families:
+            after = _replaced(after, family)
+        changed = after.ne_missing(texts)
+        if not rounds or not changed.any():
+            return after if changed.any() else texts
+        again, open_ = self._again, after.filter(changed)
+        settled = again._scrubbed(open_, again.found([open_]), rounds - 1)
+        return after if settled is open_ else after.clone().scatter(changed.arg_true(), settled)
 
 
 class _Pass:

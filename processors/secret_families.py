@@ -8,7 +8,6 @@ from processors.family import ESCAPE, Family
 
 _START: Final = rf"(?P<pre>^|[^A-Za-z0-9-]|{ESCAPE})"
 _GAP: Final = r"[ \t]{0,4}"
-_MARKER: Final = r"\[REDACTED:[a-z_]+\]"
 _BARE: Final = r"""[^\s"'\\,;&<>(){}\[\]]"""
 _QUOTED: Final = r"""(?P<q>\\+["'])[^"'\\]+|(?P<r>")(?:[^"\\]|\\.)+|(?P<s>')(?:[^'\\]|\\.)+"""
 _SCHEME: Final = r"(?:(?i:bearer|basic|token|digest|apikey|api-key|negotiate)[ ]{1,4})"
@@ -65,7 +64,7 @@ SECRETS: Final[tuple[Family, ...]] = (
         name="authorization",
         meaning="value of an Authorization header, in any notation",
         pattern=rf"(?P<pre>(?:[aA]uthorization|AUTHORIZATION)\\*[\"']?{_GAP}[:=]{_GAP})"
-        rf"(?:{_QUOTED}|{_SCHEME}?(?:{_MARKER}|{_BARE})+)",
+        rf"(?:{_QUOTED}|{_SCHEME}?{_BARE}+)",
         literals=("uthorization", "UTHORIZATION"),
         redacts={
             "Authorization: Basic dXNlcjpwYXNz then": "Authorization: [REDACTED:authorization] then",
@@ -91,8 +90,8 @@ SECRETS: Final[tuple[Family, ...]] = (
         meaning="value assigned to a name such as password, api_key, client_secret, access_token",
         pattern=rf"(?P<pre>(?:(?:{'|'.join(_NAMES)})\\*[\"']?{_GAP}|(?:{'|'.join(_TOKEN_NAMES)})\\*[\"']?))"
         rf"(?:(?P<pre2>(?:={{1,2}}>?|:){_GAP})(?:{_QUOTED})"
-        rf"|(?P<pre3>={{1,2}}>?{_GAP}){_SCHEME}?(?:{_MARKER}|{_BARE}){{3,}}"
-        rf"|(?P<pre4>:{_GAP}){_SCHEME}?(?:{_MARKER}|{_BARE}){{6,}})",
+        rf"|(?P<pre3>={{1,2}}>?{_GAP}){_SCHEME}?{_BARE}{{3,}}"
+        rf"|(?P<pre4>:{_GAP}){_SCHEME}?{_BARE}{{6,}})",
         literals=_endings(_NAMES) + _endings(("token", "TOKEN"), _TOKEN_ENDS),
         redacts={
             "aws_secret_access_key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMP": "aws_secret_access_key=[REDACTED:credential]",

@@ -30,7 +30,9 @@ def settle_tokens(observations: pl.DataFrame) -> pl.DataFrame:
         resolved.with_columns(_issue("cache_convention_contradicted", disagrees & (_CACHED > 0)))
         .with_columns(
             input_tokens=pl.when(~pl.col("input_includes_cached")).then(_INPUT + _CACHED).otherwise(_INPUT),
-            output_tokens=pl.when(_reasoning_apart()).then(_OUTPUT + pl.col("reasoning_tokens")).otherwise(_OUTPUT),
+            output_tokens=pl.when(_reasoning_apart())
+            .then(_OUTPUT + pl.col("reasoning_tokens"))
+            .otherwise(pl.coalesce(_OUTPUT, _no_output())),
         )
         .with_columns(_issue("tokens_disagree", _total_disagrees()))
     )
@@ -40,6 +42,11 @@ def _known() -> list[pl.Expr]:
     """0 in and 0 out is what libraries send when a stream carried no usage: unknown."""
     nothing = (_INPUT.fill_null(0) == 0) & (_OUTPUT.fill_null(0) == 0) & (_CACHED == 0)
     return [pl.when(~nothing).then(pl.col(name)).alias(name) for name in (*_COUNTS, "total_tokens")]
+
+
+def _no_output() -> pl.Expr:
+    """Embeddings put out no tokens, so few producers say so."""
+    return pl.when((pl.col("operation") == "embeddings") & (_INPUT > 0)).then(pl.lit(0, pl.UInt64))
 
 
 def _nothing_said() -> pl.Expr:

@@ -10,4 +10,5 @@ ENGINE = AggregatingMergeTree
 PARTITION BY toStartOfWeek(Start, 0, 'UTC')
 ORDER BY TraceId
 TTL toDateTime(Start) + toIntervalDay(30)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1
+SETTINGS ttl_only_drop_parts = 1,
+    non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1

@@ -1,4 +1,5 @@
 -- why: log records, in the columns of the Collector's clickhouseexporter since 0.151 (no TimestampTime).
+-- A row whose time cannot be (unset, beyond 2099) has no age: it is kept.
 -- rewrites data: no
 CREATE TABLE IF NOT EXISTS otel.otel_logs
 (
@@ -25,5 +26,8 @@ CREATE TABLE IF NOT EXISTS otel.otel_logs
 ENGINE = MergeTree
 PARTITION BY toDate(Timestamp, 'UTC')
 ORDER BY (toStartOfFiveMinutes(Timestamp), ServiceName, Timestamp)
-TTL toDateTime(Timestamp) + toIntervalDay(30)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1
+TTL toDateTime(
+    if(toYear(Timestamp) BETWEEN 1971 AND 2099, Timestamp, toDateTime64('2100-01-01 00:00:00', 9, 'UTC'))
+) + toIntervalDay(30)
+SETTINGS ttl_only_drop_parts = 1,
+    non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1

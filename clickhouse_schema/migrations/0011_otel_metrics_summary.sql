@@ -1,4 +1,5 @@
 -- why: summary points, in the columns of the Collector's clickhouseexporter.
+-- A row whose time cannot be (unset, beyond 2099) has no age: it is kept.
 -- rewrites data: no
 CREATE TABLE IF NOT EXISTS otel.otel_metrics_summary
 (
@@ -26,5 +27,8 @@ CREATE TABLE IF NOT EXISTS otel.otel_metrics_summary
 ENGINE = MergeTree
 PARTITION BY toDate(TimeUnix, 'UTC')
 ORDER BY (ServiceName, MetricName, Attributes, toUnixTimestamp64Nano(TimeUnix))
-TTL toDateTime(TimeUnix) + toIntervalDay(30)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1
+TTL toDateTime(
+    if(toYear(TimeUnix) BETWEEN 1971 AND 2099, TimeUnix, toDateTime64('2100-01-01 00:00:00', 9, 'UTC'))
+) + toIntervalDay(30)
+SETTINGS ttl_only_drop_parts = 1,
+    non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1

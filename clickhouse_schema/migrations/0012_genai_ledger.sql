@@ -1,5 +1,5 @@
--- why: the ledger. A call is an entry (sign 1); a call that changed is a reversal of the old entry (sign -1, every column
--- copied) and a new entry. version is the hash of the entry's content, so a reversal meets its own entry and no other.
+-- why: the ledger. A call is an entry (sign 1); a call that changed is a reversal of the old entry (sign -1, every
+-- column copied) and a new entry. version is the hash of the entry's content, so a reversal meets its own entry only.
 -- sum(x * sign) is exact at every moment. The time of a call is in the key by the hour: a look-up reads few hours.
 -- rewrites data: no
 CREATE TABLE IF NOT EXISTS otel.genai_ledger

@@ -1,5 +1,6 @@
 -- why: budgets and rate limits as spans showed them: the gateway's own counters and the provider's headroom.
 -- A resent span says the same again under the same key, so merges drop it; count with FINAL.
+-- A row whose time cannot be (unset, beyond 2099) has no age: it is kept.
 -- rewrites data: no
 CREATE TABLE IF NOT EXISTS otel.genai_limits
 (
@@ -19,5 +20,8 @@ CREATE TABLE IF NOT EXISTS otel.genai_limits
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(observed_at)
 ORDER BY (tenant, scope, id, observed_at, trace_id, span_id)
-TTL toDateTime(observed_at) + toIntervalDay(90)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1
+TTL toDateTime(
+    if(toYear(observed_at) BETWEEN 1971 AND 2099, observed_at, toDateTime64('2100-01-01 00:00:00', 9, 'UTC'))
+) + toIntervalDay(90)
+SETTINGS ttl_only_drop_parts = 1,
+    non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1

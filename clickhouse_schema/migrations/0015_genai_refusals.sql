@@ -1,5 +1,6 @@
 -- why: requests that the gateway refused before any provider was called: they cost nothing and are no calls.
 -- A resent span says the same again under the same key, so merges drop it; count with FINAL.
+-- A row whose time cannot be (unset, beyond 2099) has no age: it is kept.
 -- rewrites data: no
 CREATE TABLE IF NOT EXISTS otel.genai_refusals
 (
@@ -22,5 +23,8 @@ CREATE TABLE IF NOT EXISTS otel.genai_refusals
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(observed_at)
 ORDER BY (tenant, toStartOfHour(observed_at), reason, observed_at, trace_id, span_id)
-TTL toDateTime(observed_at) + toIntervalDay(400)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1
+TTL toDateTime(
+    if(toYear(observed_at) BETWEEN 1971 AND 2099, observed_at, toDateTime64('2100-01-01 00:00:00', 9, 'UTC'))
+) + toIntervalDay(400)
+SETTINGS ttl_only_drop_parts = 1,
+    non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1

@@ -145,9 +145,9 @@ def _report(ask: Ask) -> None:
 def _compare(console: Console, sent: dict[str, Any], stored: dict[str, Any]) -> None:
     """The sender's own sum, by LiteLLM's calculator, against what the ledger says."""
     differences = [name for name in sent if Decimal(str(sent[name])) != Decimal(str(stored[name] or 0))]
-    for name in sent:
+    for name, value in sent.items():
         sign = "differs from" if name in differences else "="
-        console.print(f"DEMO {name}: sent {sent[name]} {sign} stored {stored[name]}")
+        console.print(f"DEMO {name}: sent {value} {sign} stored {stored[name]}")
     if differences:
         raise Refused(Reason.STORE, f"what is stored is not what was sent: {', '.join(differences)}")
 

@@ -49,6 +49,9 @@ class Dialect:
 
     Attributes:
         name: shown in `sources`, such as ``litellm.v1``.
+        instrumentor: regular expression over the scope's name whose group tells a family of instrumentors apart:
+            ``openinference.langchain`` and ``openinference.openai`` in `sources`. Two of them may see one call, the
+            same one does not.
         signal: traces or logs.
         recognise: true for the rows this dialect explains; the first dialect in the list wins.
         derive: columns worked out once for the recognised rows, before ``said`` (names start with ``~``).
@@ -65,10 +68,19 @@ class Dialect:
     recognise: pl.Expr
     said: Mapping[str, pl.Expr]
     derive: Mapping[str, pl.Expr] = field(default_factory=dict)
+    instrumentor: str | None = None
     signal: Signal = Signal.TRACES
     rank: int = 30
     ranks: Mapping[Group, int] = field(default_factory=dict)
     input_includes_cached: bool | None = True
+
+    @property
+    def source(self) -> pl.Expr:
+        """What `sources` shows."""
+        if self.instrumentor is None:
+            return pl.lit(self.name)
+        own = pl.col("@scope").str.extract(self.instrumentor, 1)
+        return pl.concat_str(pl.lit(self.name), own, separator=".", ignore_nulls=True)
 
     def names(self) -> set[str]:
         """Every sheet column its expressions use."""

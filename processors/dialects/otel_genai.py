@@ -63,14 +63,18 @@ HAS_MODEL: Final = has("gen_ai.request.model", "gen_ai.response.model")
 
 DIALECT: Final = Dialect(
     name="otel.genai",
+    instrumentor=r"^opentelemetry\.instrumentation\.(?:genai\.)?([a-z0-9_]{1,30})",
     recognise=has("gen_ai.provider.name", "gen_ai.system") & HAS_MODEL & IS_INFERENCE,
     said=SAID,
 )
 
 #: Its name is the record's own, an attribute, or (LiteLLM) an attribute spelled otherwise.
-IS_EVENT: Final = pl.coalesce("@event_name", attr("event.name"), attr("event_name")).is_in(
-    ["gen_ai.client.inference.operation.details"]
-) | (attr("event.name") == "gen_ai.client.inference.operation.details")
+EVENT_NAMES: Final = ("@event_name", "event.name", "event_name")
+IS_EVENT: Final = pl.any_horizontal(
+    [pl.col(name) == "gen_ai.client.inference.operation.details" for name in EVENT_NAMES]
+)
+#: Gemini CLI tells every call in these words too, with less in them; its own dialect knows it.
+_is_gemini = has("installation.id") | (pl.col("resource:service.name") == "gemini-cli").fill_null(False)
 
 #: OpenLIT's Anthropic instrumentation counts cached tokens beside the input, and says who it is only by its scope.
 _beside = pl.col("@scope") == "openlit.instrumentation.anthropic"
@@ -79,7 +83,7 @@ _beside = pl.col("@scope") == "openlit.instrumentation.anthropic"
 EVENT: Final = Dialect(
     name="otel.genai.event",
     signal=Signal.LOGS,
-    recognise=IS_EVENT & HAS_MODEL & IS_INFERENCE.fill_null(True),
+    recognise=IS_EVENT & HAS_MODEL & IS_INFERENCE.fill_null(True) & ~_is_gemini,
     said={
         **SAID,
         "status": pl.when(says("error.type")).then(pl.lit("error")).otherwise(pl.lit("ok")),

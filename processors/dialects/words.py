@@ -85,6 +85,11 @@ def containing(text: pl.Expr, part: str) -> pl.Expr:
     return pl.when(text.str.contains(part, literal=True)).then(text)
 
 
+def joined(*names: str) -> pl.Expr:
+    """What these say, one after the other with slashes; nulls are left out."""
+    return pl.concat_str([said(pl.col(name).cast(pl.String)) for name in names], separator="/", ignore_nulls=True)
+
+
 def address(host: str, port: str) -> pl.Expr:
     """``host:port`` of two attributes, or the host alone."""
     return attr(host) + pl.coalesce(":" + attr(port), pl.lit(""))

@@ -7,7 +7,7 @@ arithmetic are done for all calls at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -85,7 +85,8 @@ class Cards:
     def card(self, key: Key) -> list[Line]:
         """The lines of one card; exactly one applies to any call. A model nobody prices has lines of unknown rates."""
         names = names_of(key.provider, key.model, key.answered)
-        scopes = [term.scope for term in (*self.overrides, *self.policy.discounts, *self.policy.margins)]
+        terms: list[Override | Discount | Margin] = [*self.overrides, *self.policy.discounts, *self.policy.margins]
+        scopes = [term.scope for term in terms]
         near = [scope for scope in scopes if scope.covers(key.provider, names)]
         dates = sorted({date for scope in near for date in (scope.since, scope.until) if date})
         return [
@@ -172,7 +173,7 @@ def _rates(found: Found | None, key: Key, input_tokens: int, off_peak: Mapping[s
         return UNKNOWN
     entry = found.entry
     if key.operation in _PER_QUERY and (query := amount(entry, "input_cost_per_query")):
-        return Rates(**{**FREE.named(), "per_call": query})
+        return replace(FREE, per_call=query)
     if key.operation in _OTHER_UNITS and first_amount(entry, *_OTHER_UNITS[key.operation]):
         return UNKNOWN
     tier = key.tier.strip().lower()

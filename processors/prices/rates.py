@@ -35,7 +35,8 @@ class Rates:
         """The same rates with a regional uplift."""
         if factor == 1:
             return self
-        return Rates(**{name: None if rate is None else rate * factor for name, rate in self.named().items()})
+        raised = {name: None if rate is None else rate * factor for name, rate in self.named().items()}
+        return replace(self, **raised)  # type: ignore[arg-type]
 
     def named(self) -> dict[str, Decimal | None]:
         """Class name to price."""

@@ -212,7 +212,8 @@ VALUES: list[tuple[dict[str, Any], str, str]] = [
         {
             "kvlist_value": {
                 "values": [
-                    {"key": "b", "value": {"bytes_value": b"\x00"}},
+                    {"key": "B", "value": {"bytes_value": b"\x00"}},
+                    {"key": "a", "value": {"int_value": 1}},
                     {
                         "key": "a",
                         "value": {"kvlist_value": {"values": [{"key": "deep", "value": {"bool_value": True}}]}},
@@ -221,7 +222,7 @@ VALUES: list[tuple[dict[str, Any], str, str]] = [
             }
         },
         "kvlist",
-        '{"b":"AA==","a":{"deep":true}}',
+        '{"B":"AA==","a":{"deep":true}}',
     ),
 ]
 

@@ -29,7 +29,8 @@ class Call:
     seen_by: frozenset[str]
 
 
-SEERS = ("gateway", "client", "wrapper", "twin", "raw")
+#: `framework` is of one source with the wrapper below it; `event` is a log record written in the client's span.
+SEERS = ("gateway", "client", "wrapper", "twin", "raw", "framework", "event")
 
 
 @st.composite
@@ -46,6 +47,8 @@ def worlds(draw: st.DrawFn, max_calls: int = 5) -> list[Call]:
             seen |= {"gateway"}
         if failed or hit_of is not None:
             seen -= {"raw"}
+        if "client" not in seen:
+            seen -= {"event"}
         calls.append(Call(number, draw(st.integers(0, 1)), number * 10, tokens, failed, hit_of, seen))
     return calls
 
@@ -57,22 +60,23 @@ def observations_of(calls: list[Call]) -> list[dict[str, object]]:
 
 def _observation(call: Call, seer: str) -> dict[str, object]:
     provider_call = call.cache_hit_of if call.cache_hit_of is not None else call.number
-    margin = {"gateway": 1.0, "client": 0.5, "wrapper": 0.0, "twin": 1.0, "raw": 1.0}[seer]
-    start = EPOCH + timedelta(seconds=call.second + margin)
+    margin = {"client": 0.5, "wrapper": 0.0, "framework": -0.5, "event": 0.4}.get(seer, 1.0)
     end = EPOCH + timedelta(seconds=call.second + 8 - margin)
+    start = end if seer == "event" else EPOCH + timedelta(seconds=call.second + margin)
     gateway = seer in ("gateway", "twin", "raw")
     response_id = f"chatcmpl-8dc09c9ec45a4eecb94a5{provider_call:03d}"
     spans = {name: f"{call.number:04x}{place:012x}" for place, name in enumerate(SEERS)}
-    parent = {"raw": "gateway", "gateway": "client", "client": "wrapper"}.get(seer)
-    rank = {"gateway": 10, "twin": 10, "client": 30, "wrapper": 30, "raw": 60}[seer]
+    span = spans["client" if seer == "event" else seer]
+    parent = {"raw": "gateway", "gateway": "client", "client": "wrapper", "wrapper": "framework"}.get(seer)
+    rank = {"gateway": 10, "twin": 10, "event": 40, "raw": 60}.get(seer, 30)
     row: dict[str, object] = dict.fromkeys(OBSERVATION_SCHEMA.names())
     row |= {
-        "observation_id": f"{call.trace:032x}/{spans[seer]}",
+        "observation_id": f"{'log/' if seer == 'event' else ''}{call.trace:032x}/{span}",
         "tenant": "t",
-        "source": {"gateway": "litellm.v1", "twin": "litellm.v1"}.get(seer, seer),
+        "source": {"gateway": "litellm.v1", "twin": "litellm.v1", "framework": "wrapper"}.get(seer, seer),
         "role": "call",
         "trace_id": f"{call.trace:032x}",
-        "span_id": spans[seer],
+        "span_id": span,
         "parent_span_id": spans[parent] if parent else "",
         "request_span": "",
         "call_id": f"{call.number:08d}-aaaa-bbbb-cccc-0123456789ab" if gateway else "",

@@ -1,0 +1,12 @@
+"""All findings the doctor can make, in the order they are asked: what costs most to miss comes first."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_exporter.doctor.advice import agents, calls, instrumentors, litellm
+from otel_exporter.doctor.advice.rule import Finding, Mend, Rule, Severity
+
+RULES: Final[tuple[Rule, ...]] = (*litellm.RULES, *calls.RULES, *instrumentors.RULES, *agents.RULES)
+
+__all__ = ["RULES", "Finding", "Mend", "Rule", "Severity"]

@@ -1,0 +1,165 @@
+"""Reconcile: finds the calls that two posting writers left broken, and mends them (DESIGN 5, `processors.reconcile`).
+
+One writer per store is the rule, and `serve` keeps it for its data directory; nothing keeps a second `serve` elsewhere
+from posting to the same ClickHouse server. Two that race see only a part of each other's entries.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+import structlog
+
+from otel_exporter.asking import Ask, direct, table
+from otel_exporter.telemetry import Metric
+from processors.contract import LEDGER_SCHEMA
+from processors.post import Price
+from processors.reconcile import reconcile
+
+if TYPE_CHECKING:
+    from clickhouse_schema.store import Store
+
+log = structlog.get_logger(__name__)
+RECENT: Final = timedelta(days=1)
+EVERY_SECONDS: Final = 3600.0
+RETRY_SECONDS: Final = 300.0
+#: Calls mended at once; the next run goes on with the others.
+_MOST: Final = 10_000
+_WITHIN: Final = """started_at >= parseDateTime64BestEffort({since:String}, 9, 'UTC')
+    AND started_at < parseDateTime64BestEffort({until:String}, 9, 'UTC')"""
+#: The signs of one version of a call sum to 0 or 1, and one version stands.
+_UNBALANCED: Final = f"""
+SELECT tenant, call_key, if(countIf(net NOT IN (0, 1)) > 0, 'unbalanced', 'several versions') AS why
+FROM (
+    SELECT tenant, call_key, version, sum(sign) AS net FROM genai_ledger WHERE {_WITHIN}
+    GROUP BY tenant, call_key, version
+)
+GROUP BY tenant, call_key HAVING countIf(net NOT IN (0, 1)) > 0 OR countIf(net = 1) > 1
+ORDER BY tenant, call_key LIMIT {_MOST}
+"""
+_STANDING: Final = f"""
+SELECT tenant, call_key AS key, any(handles) AS names, any(parent_span_id) AS parent, any(sources) AS seen_by,
+    any(status) AS outcome, any(issues) AS notes, any(input_tokens) AS input, any(output_tokens) AS output,
+    min(started_at) AS start, max(ended_at) AS end
+FROM genai_ledger WHERE {_WITHIN} GROUP BY tenant, call_key, version HAVING sum(sign) > 0
+"""
+#: Two calls stand that share an identity key, and nobody found the id to be used again.
+_SHARED: Final = f"""
+SELECT tenant, arrayJoin(groupUniqArray(key)) AS call_key, 'shared id' AS why
+FROM (
+    SELECT tenant, key, arrayJoin(arrayFilter(name -> NOT startsWith(name, 'trace:'), names)) AS name
+    FROM ({_STANDING}) WHERE NOT has(notes, 'response_id_reused')
+)
+GROUP BY tenant, name HAVING uniqExact(key) > 1 ORDER BY tenant, call_key LIMIT {_MOST}
+"""
+_TRACED: Final = f"""
+SELECT *, substring(arrayJoin(arrayFilter(name -> startsWith(name, 'trace:'), names)), 7) AS trace,
+    match(key, '^(span:|log/)') AS nameless, concat('span:', trace, '/', parent) AS above
+FROM ({_STANDING})
+"""
+#: A call without an id stands beside what it contains or is contained in, seen by others, as `processors.joining` sees
+#: it. Traces of very many calls are left out: pairs grow with the square.
+_APART: Final = f"""
+SELECT DISTINCT tenant, arrayJoin([outer.key, inner.key]) AS call_key, 'apart' AS why
+FROM ({_TRACED}) AS outer INNER JOIN ({_TRACED}) AS inner ON outer.tenant = inner.tenant AND outer.trace = inner.trace
+WHERE outer.nameless AND outer.key != inner.key AND NOT hasAny(outer.seen_by, inner.seen_by)
+    AND outer.outcome = inner.outcome
+    AND ifNull(outer.input = inner.input, 1) AND ifNull(outer.output = inner.output, 1)
+    AND ((outer.start <= inner.start AND outer.end >= inner.end)
+        OR (outer.start >= inner.start AND outer.end <= inner.end)
+        OR has(outer.names, inner.above) OR has(inner.names, outer.above))
+    AND (outer.tenant, outer.trace) IN (
+        SELECT tenant, trace FROM ({_TRACED}) GROUP BY tenant, trace
+        HAVING count() BETWEEN 2 AND 200 AND max(nameless) AND length(groupUniqArrayArray(seen_by)) > 1
+    )
+ORDER BY tenant, call_key LIMIT {_MOST}
+"""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A call that does not stand exactly once.
+
+    ``why``: `unbalanced` (the signs of a version do not sum to 0 or 1), `several versions` (more than one stands),
+    `shared id` (another call has the same identity key), `apart` (it is what another call contains).
+    """
+
+    tenant: str
+    call_key: str
+    why: str
+
+
+def find(ask: Ask, since: datetime, until: datetime) -> list[Broken]:
+    """Calls that may be broken, of those that started from ``since`` until before ``until``; each once.
+
+    `shared id` and `apart` are suspicions: a repair that finds them right posts nothing.
+    """
+    bounds = {"since": since.astimezone(UTC).isoformat(), "until": until.astimezone(UTC).isoformat()}
+    found: dict[tuple[str, str], Broken] = {}
+    for sql in (_UNBALANCED, _SHARED, _APART):
+        for tenant, call_key, why in table(ask, sql, bounds).rows:
+            found.setdefault((tenant, call_key), Broken(tenant, call_key, why))
+    return sorted(found.values(), key=lambda broken: (broken.tenant, broken.call_key))
+
+
+def repairs(store: Store, broken: Sequence[Broken], price: Price, posted_at: datetime) -> dict[str, pl.DataFrame]:
+    """Tenant to the entries that leave every broken call standing once; tenants without any are left out."""
+    mended = {}
+    for tenant, mine in groupby(broken, key=lambda one: one.tenant):
+        entries = reconcile(_related(store, tenant, {one.call_key for one in mine}), price, posted_at)
+        if entries.height:
+            mended[tenant] = entries
+    return mended
+
+
+def _related(store: Store, tenant: str, call_keys: set[str]) -> pl.DataFrame:
+    """Every entry of these calls and of all calls they share a handle with, however far: nothing joined is cut."""
+    handles = call_keys
+    while True:
+        found = store.ledger_entries(tenant, sorted(handles), None, None)
+        named = set(found["handles"].explode().drop_nulls()) | handles
+        if named == handles:
+            return found
+        handles = named
+
+
+class Reconciler:
+    """Looks at the recent calls now and then, between two batches of the writer (`Writer`'s ``repairs``).
+
+    Whatever fails here must not stop the writer: it is logged and tried again later.
+    """
+
+    def __init__(self, store: Store, price: Price, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._price = price
+        self._clock = clock
+        self._due = clock()
+
+    def __call__(self) -> dict[str, pl.DataFrame]:
+        """Table to entries that mend what is broken; nothing while it is not yet time to look again."""
+        if self._clock() < self._due:
+            return {}
+        try:
+            entries = self._mend(datetime.now(UTC))
+        except Exception as error:  # its text may quote data
+            log.warning("cannot reconcile now, will try again", error=type(error).__name__)
+            self._due = self._clock() + RETRY_SECONDS
+            return {}
+        self._due = self._clock() + EVERY_SECONDS
+        return {"genai_ledger": entries} if entries.height else {}
+
+    def _mend(self, now: datetime) -> pl.DataFrame:
+        broken = find(direct(self._store), now - RECENT, now + RECENT)
+        mended = repairs(self._store, broken, self._price, now)
+        entries = pl.concat([pl.DataFrame(schema=LEDGER_SCHEMA), *mended.values()])
+        if entries.height:
+            calls = entries["call_key"].n_unique()
+            Metric.MENDED.add(calls)
+            log.warning("two writers posted at once; the ledger is mended", calls=calls, entries=entries.height)
+        return entries
