@@ -39,6 +39,7 @@ def frame(data: bytes, types: Callable[[], Mapping[str, str]]) -> pl.DataFrame:
         rows = pl.read_ipc(data)
     except pl.exceptions.ComputeError:
         rows = _lossy(data)
+    rows = rows.cast({name: _in_utc(dtype) for name, dtype in rows.schema.items()})
     if not any(dtype in _AMBIGUOUS for dtype in rows.dtypes):
         return rows
     return _repair(rows, types())
@@ -50,6 +51,15 @@ def _refuse_wide_numbers(data: bytes) -> None:
         if pa.types.is_decimal256(field.type) or field.type == pa.binary(32):
             sentence = f"column {field.name!r} is a 256-bit number; cast it to Decimal(38, x), Float64 or String"
             raise StoreRejected(0, sentence)
+
+
+def _in_utc(dtype: pl.DataType) -> pl.DataType:
+    """The same moments in UTC: a column without a time zone of its own comes in the machine's."""
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone:
+        return pl.Datetime(dtype.time_unit, "UTC")
+    if isinstance(dtype, pl.List):
+        return pl.List(_in_utc(dtype.inner))  # type: ignore[arg-type]
+    return dtype
 
 
 def _repair(rows: pl.DataFrame, types: Mapping[str, str]) -> pl.DataFrame:

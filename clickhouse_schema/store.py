@@ -72,7 +72,10 @@ class Store:
 
         Raises:
             StoreLocked: the directory is in use.
+            ValueError: the directory's name has a question mark (chDB would read options there).
         """
+        if "?" in str(data_dir.resolve()):
+            raise ValueError(f"a data directory cannot have a question mark in its name: {data_dir}")
         lock = DirectoryLock(data_dir)
         path = str((data_dir / "clickhouse").resolve())
         bound = memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
@@ -86,7 +89,7 @@ class Store:
         except BaseException as error:
             lock.release()
             if isinstance(error, StoreError) and "already initialized with path" in error.detail:
-                raise StoreLocked(f"{data_dir} cannot be opened: this process has another data directory open") from None
+                raise StoreLocked(f"{data_dir} has to wait: this process has another data directory open") from None
             raise
 
     @classmethod
@@ -145,7 +148,10 @@ class Store:
             return bytes(client.raw_query(sql, parameters=_bound(parameters), fmt=fmt))
 
     def command(self, sql: str, parameters: Mapping[str, object] | None = None) -> str:
-        """Run a statement; its first value as text, '' when it has none."""
+        """Run a statement; the one value it answers (a number, a word) as text, '' when it has none.
+
+        Text of any kind is better asked for with `arrow`: here it comes escaped.
+        """
         with self._handle() as client:
             answer = client.command(sql, parameters=_bound(parameters))
         return answer if isinstance(answer, str) else str(answer) if isinstance(answer, int) else ""

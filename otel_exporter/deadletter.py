@@ -14,7 +14,7 @@ from typing import Final
 
 import polars as pl
 
-from otel_exporter import durable
+from otel_exporter import arrow_file, durable
 from otel_exporter.telemetry import Metric
 
 _ROWS: Final = ".arrow"
@@ -66,7 +66,7 @@ class DeadLetters:
         path = self.directory / (name + _ROWS)
         durable.write_file(_beside(path), _as_json(explanation))
         with durable.new_file(path) as file:
-            rows.write_ipc(file, compression="lz4")
+            arrow_file.write(rows, file)
         Metric.DEAD_LETTERS.add(rows.height, table=explanation.table)
 
     def keep_file(self, path: Path, explanation: Explanation) -> None:

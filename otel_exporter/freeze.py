@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 import polars as pl
 
 from clickhouse_schema import tables
-from otel_exporter import durable
+from otel_exporter import arrow_file, durable
 from otel_exporter.failpoints import reach
 from otel_exporter.segment import Segment, SegmentId
 from otel_exporter.spool import Spool
@@ -250,7 +250,7 @@ def _partition(table: str) -> pl.Expr:
 def write_rows(path: Path, rows: pl.DataFrame) -> None:
     """Write one file of a batch; its name becomes durable with the directory. Raises OSError."""
     with durable.synced_file(path) as file:
-        rows.write_ipc(file, compression="lz4")
+        arrow_file.write(rows, file)
 
 
 def _joined(table: str, parts: list[pl.DataFrame]) -> pl.DataFrame:

@@ -18,15 +18,16 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, NewType
+from typing import Any, BinaryIO, Final, NewType
 
 import polars as pl
+
+from otel_exporter import arrow_file
 
 SegmentId = NewType("SegmentId", str)
 
 SUFFIX: Final = ".segment"
 FORMAT: Final = 1
-COMPRESSION: Final[Literal["lz4"]] = "lz4"
 _MAGIC: Final = b"TIDESEG1"
 _FOOTER: Final = struct.Struct("<QII8s")  # manifest offset, manifest length, manifest crc32, magic
 
@@ -95,7 +96,7 @@ def write(
 
 def _write_body(file: BinaryIO, frame: pl.DataFrame) -> tuple[int, int]:
     start = file.seek(0, os.SEEK_END)
-    frame.write_ipc(file, compression=COMPRESSION)
+    arrow_file.write(frame, file)
     return start, file.seek(0, os.SEEK_END)
 
 

@@ -42,13 +42,15 @@ def _follow_cache_hits(rows: pl.DataFrame) -> pl.DataFrame:
     )
     if hits.is_empty():
         return rows
-    overlaps = (pl.col("started_at") <= pl.col("@end")) & (pl.col("ended_at") >= pl.col("@start"))
+    # A client writes its log record when it is done, after the gateway is.
+    until = pl.when(pl.col("observation_id").str.starts_with("log/")).then(pl.col("@end") + REUSED_AFTER)
+    overlaps = (pl.col("started_at") <= until.otherwise("@end")) & (pl.col("ended_at") >= pl.col("@start"))
     means = (
         rows.filter(~hit)
         .join(hits, on=["trace_id", "response_id"])
         .filter(overlaps)
-        .sort("observation_id", "@hit")
-        .unique("observation_id", keep="first")
+        .sort("observation_id", "@start", "@hit")
+        .unique("observation_id", keep="last")
         .select("observation_id", "@hit")
     )
     followed = rows.join(means, on="observation_id", how="left", maintain_order="left")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from otel_exporter.cli import config, demo, ingest, migrate, query, report, serve, spool
+from otel_exporter.cli import config, demo, doctor, ingest, migrate, query, report, serve, spool
 from otel_exporter.cli.sentences import explain
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (serve.serve, demo.demo, ingest.ingest, query.query, report.report):
+for command in (serve.serve, demo.demo, ingest.ingest, query.query, report.report, doctor.doctor):
     app.command()(command)
 for group in (migrate.app, config.app, spool.app):
     app.add_typer(group)

@@ -20,31 +20,41 @@ class Shape:
         name: short name, as in the output for programs.
         title: what people call it.
         page: its page in docs/clients.
-        spans: condition over `otel_traces`; '' when it sends no spans.
-        scope: condition over ``ScopeName`` that holds for its spans, log records and metrics alike.
-        records: condition over `otel_logs` beside ``scope``.
-        metrics: what its metrics' names start with.
+        scope: condition over ``ScopeName`` by which its spans, log records and metrics are known; '' when it is not.
+        spans, records, metrics: further conditions over `otel_traces`, `otel_logs` and the tables of metrics.
+        is_program: whether the service that sends it is the producer, whose version is then the service's.
     """
 
     name: str
     title: str
     page: str
-    spans: str = ""
     scope: str = ""
+    spans: str = ""
     records: str = ""
-    metrics: tuple[str, ...] = ()
+    metrics: str = ""
+    is_program: bool = False
 
 
 def _starts(*prefixes: str) -> str:
     return "(" + " OR ".join(f"startsWith(ScopeName, '{prefix}')" for prefix in prefixes) + ")"
 
 
-def _agent(prefix: str) -> str:
-    """Log records of a coding agent name their event in an attribute, the body or the event name."""
+def _agent(name: str, title: str, *scopes: str) -> Shape:
+    """A coding agent. Its log records name their event in an attribute, the body or the event name."""
     places = ("LogAttributes['event.name']", "Body", "EventName")
-    return "(" + " OR ".join(f"startsWith({place}, '{prefix}.')" for place in places) + ")"
+    return Shape(
+        name,
+        title,
+        f"{name.replace('_', '-')}.md",
+        scope=_starts(*scopes),
+        records=" OR ".join(f"startsWith({place}, '{name}.')" for place in places),
+        metrics=f"startsWith(MetricName, '{name}.')",
+        is_program=True,
+    )
 
 
+_LITELLM: Final = "litellm-{side}.md"
+_BY_LITELLM: Final = "ScopeName IN ('litellm', 'litellm.integrations.opentelemetry')"
 _TRACELOOP: Final = (
     "match(ScopeName, '^opentelemetry[.]instrumentation[.](openai([.]v[01])?|anthropic|bedrock|cohere|ollama|mistralai"
     "|groq|together|vertexai|google_generativeai|alephalpha|replicate|watsonx|sagemaker|writer|langchain|llamaindex"
@@ -56,53 +66,30 @@ _USAGE: Final = has(
 
 #: The first that applies wins.
 SHAPES: Final = (
-    Shape("litellm.v2", "LiteLLM v2", "litellm-{side}.md", spans=V2),
-    Shape("litellm.semconv", "LiteLLM v1 with the semconv opt-in", "litellm-{side}.md", spans=SEMCONV),
-    Shape("litellm.v1", "LiteLLM v1", "litellm-{side}.md", spans=f"({V1} OR ({RAW} AND {RAW_HAS_ITS_CALL}))"),
-    Shape("litellm.raw", "LiteLLM v1, raw spans only", "litellm-{side}.md", spans=RAW),
-    Shape(
-        "litellm.log",
-        "LiteLLM, log events and metrics",
-        "litellm-proxy.md",
-        spans="0",
-        scope="ScopeName IN ('litellm', 'litellm.integrations.opentelemetry')",
-    ),
+    Shape("litellm.v2", "LiteLLM v2", _LITELLM, spans=V2),
+    Shape("litellm.semconv", "LiteLLM v1 (semconv opt-in)", _LITELLM, spans=SEMCONV),
+    Shape("litellm.v1", "LiteLLM v1 (default)", _LITELLM, spans=f"{V1} OR ({RAW} AND {RAW_HAS_ITS_CALL})"),
+    Shape("litellm.raw", "LiteLLM v1 (raw spans only)", _LITELLM, spans=RAW),
+    Shape("litellm", "LiteLLM", "litellm-proxy.md", records=_BY_LITELLM, metrics=_BY_LITELLM),
     Shape("openinference", "OpenInference", "openinference.md", scope=_starts("openinference.")),
     Shape("openlit", "OpenLIT", "openlit.md", scope=_starts("openlit.")),
     Shape("traceloop", "OpenLLMetry (Traceloop)", "traceloop.md", scope=_TRACELOOP),
     Shape("anthropic.sdk", "Anthropic SDK, its own spans", "otel-genai.md", scope=_starts("com.anthropic.sdk")),
-    Shape("vercel", "Vercel AI SDK", "vercel-ai.md", spans=f"({has('ai.operationId')} OR ScopeName = 'ai')"),
+    Shape("vercel", "Vercel AI SDK", "vercel-ai.md", spans=has("ai.operationId")),
     Shape("pydantic_ai", "pydantic-ai", "agents.md", scope="ScopeName IN ('pydantic-ai', 'pydantic_ai')"),
-    Shape(
-        "claude_code",
-        "Claude Code",
-        "claude-code.md",
-        scope=_starts("com.anthropic.claude_code"),
-        records=_agent("claude_code"),
-        metrics=("claude_code.",),
-    ),
-    Shape("codex", "Codex", "codex.md", scope=_starts("codex"), records=_agent("codex"), metrics=("codex.",)),
-    Shape(
-        "gemini_cli",
-        "Gemini CLI",
-        "gemini-cli.md",
-        scope=_starts("gemini-cli", "gemini_cli"),
-        records=_agent("gemini_cli"),
-        metrics=("gemini_cli.",),
-    ),
-    Shape(
-        "copilot_chat",
-        "Copilot Chat",
-        "copilot-chat.md",
-        scope=_starts("copilot-chat", "copilot_chat"),
-        records=_agent("copilot_chat"),
-        metrics=("copilot_chat.",),
-    ),
+    _agent("claude_code", "Claude Code", "com.anthropic.claude_code"),
+    _agent("codex", "Codex", "codex"),
+    _agent("gemini_cli", "Gemini CLI", "gemini-cli", "gemini_cli"),
+    _agent("copilot_chat", "Copilot Chat", "copilot-chat", "copilot_chat"),
     Shape(
         "otel.genai",
         "OpenTelemetry GenAI",
         "otel-genai.md",
-        scope=_starts("opentelemetry.instrumentation.genai.", "opentelemetry.util.genai", "opentelemetry.instrumentation.openai_v2"),
+        scope=_starts(
+            "opentelemetry.instrumentation.genai.",
+            "opentelemetry.util.genai",
+            "opentelemetry.instrumentation.openai_v2",
+        ),
     ),
     Shape("unknown", "unknown producer of usage", "otel-genai.md", spans=_USAGE),
 )
@@ -121,8 +108,7 @@ def of_records() -> str:
 
 def of_metrics() -> str:
     """The shape of a metric point."""
-    named = {shape: [f"startsWith(MetricName, '{prefix}')" for prefix in shape.metrics] for shape in SHAPES}
-    return _choice({shape.name: _either(*starts, shape.scope) for shape, starts in named.items()})
+    return _choice({shape.name: _either(shape.metrics, shape.scope) for shape in SHAPES})
 
 
 def _either(*conditions: str) -> str:
@@ -132,3 +118,10 @@ def _either(*conditions: str) -> str:
 def _choice(conditions: dict[str, str]) -> str:
     cases = ", ".join(f"{condition}, '{name}'" for name, condition in conditions.items() if condition)
     return f"multiIf({cases}, '')"
+
+
+def version() -> str:
+    """The version of the producer: its scope's, or the service's where the service is the producer."""
+    programs = ", ".join(f"'{shape.name}'" for shape in SHAPES if shape.is_program)
+    of_scope = "if(startsWith(shape, 'litellm') AND ScopeName != 'litellm', '', ScopeVersion)"
+    return f"if(shape IN ({programs}), ResourceAttributes['service.version'], {of_scope})"

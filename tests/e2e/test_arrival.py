@@ -49,9 +49,7 @@ def as_json(message: Message) -> bytes:
 
 def _with_hex_ids(value: Any) -> Any:
     if isinstance(value, dict):
-        return {
-            name: b64decode(item).hex() if name in _IDS else _with_hex_ids(item) for name, item in value.items()
-        }
+        return {name: b64decode(item).hex() if name in _IDS else _with_hex_ids(item) for name, item in value.items()}
     return [_with_hex_ids(item) for item in value] if isinstance(value, list) else value
 
 
@@ -149,7 +147,13 @@ def test_what_the_sdk_exports_arrives(house: House, transport: str) -> None:
         "SpanKind": "Producer",
         "ScopeName": "app",
         "ScopeVersion": "2.1",
-        "SpanAttributes": {"text": "ü", "int": str(everything.LEAST), "float": "0.1", "bool": "true", "list": '["a","é"]'},
+        "SpanAttributes": {
+            "text": "ü",
+            "int": str(everything.LEAST),
+            "float": "0.1",
+            "bool": "true",
+            "list": '["a","é"]',
+        },
         "Duration": 1_000_000_007,
         "StatusCode": "Error",
         "StatusMessage": "no",

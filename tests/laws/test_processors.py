@@ -33,7 +33,7 @@ CASES: Final = {
 }
 every_processor = pytest.mark.parametrize("case", CASES)
 every_signal = pytest.mark.parametrize("signal", list(Signal))
-few = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=False)
+few = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=False)
 
 
 def made(case: str) -> Processor:

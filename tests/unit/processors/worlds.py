@@ -47,7 +47,7 @@ def worlds(draw: st.DrawFn, max_calls: int = 5) -> list[Call]:
             seen |= {"gateway"}
         if failed or hit_of is not None:
             seen -= {"raw"}
-        if "client" not in seen:
+        if failed or "client" not in seen:
             seen -= {"event"}
         calls.append(Call(number, draw(st.integers(0, 1)), number * 10, tokens, failed, hit_of, seen))
     return calls
@@ -98,7 +98,7 @@ def _observation(call: Call, seer: str) -> dict[str, object]:
     }
     if seer in ("gateway", "twin"):
         row["response_id"] = row["call_id"] if call.failed else response_id
-    elif seer in ("client", "raw") and not call.failed:
+    elif seer in ("client", "raw", "event") and not call.failed:
         row["response_id"] = response_id
     return row
 
