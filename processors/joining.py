@@ -54,7 +54,8 @@ def _follow_cache_hits(rows: pl.DataFrame) -> pl.DataFrame:
         .select("observation_id", "@hit")
     )
     followed = rows.join(means, on="observation_id", how="left", maintain_order="left")
-    keys = pl.when(pl.col("@hit").is_not_null()).then(pl.concat_list("@hit", pl.col("keys").list.last()))
+    own = pl.col("keys").list.filter(~pl.element().str.starts_with("id:"))
+    keys = pl.when(pl.col("@hit").is_not_null()).then(pl.concat_list(pl.concat_list("@hit"), own))
     return followed.with_columns(keys=keys.otherwise("keys")).drop("@hit")
 
 

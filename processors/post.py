@@ -176,13 +176,22 @@ def _filled(calls: pl.DataFrame) -> pl.DataFrame:
 
 
 def _keep_money(calls: pl.DataFrame, live: pl.DataFrame) -> pl.DataFrame:
-    """A call that no new observation touched keeps its price: only `reprice` re-prices history."""
+    """A call that no new observation touched keeps its price: only `reprice` re-prices history.
+
+    Neither may have changed whose id it carries (`response_id_reused`), which issues are kept with the price.
+    """
     if live.is_empty():
         return calls
-    before = live.select("call_key", "observation_ids", *(pl.col(name).alias(f"@{name}") for name in _PRICED))
-    before = before.with_columns(pl.lit(True).alias("@untouched"), pl.col("observation_ids").list.join(" "))
-    both = calls.with_columns(pl.col("observation_ids").list.join(" ").alias("@ids")).join(
-        before.rename({"observation_ids": "@ids"}), on=["call_key", "@ids"], how="left", maintain_order="left"
+    same = [
+        pl.col("observation_ids").list.join(" ").alias("@ids"),
+        pl.col("issues").list.contains("response_id_reused").alias("@reused"),
+    ]
+    before = live.select("call_key", *same, *(pl.col(name).alias(f"@{name}") for name in _PRICED))
+    both = calls.with_columns(same).join(
+        before.with_columns(pl.lit(True).alias("@untouched")),
+        on=["call_key", "@ids", "@reused"],
+        how="left",
+        maintain_order="left",
     )
     return both.with_columns(
         pl.when(pl.col("@untouched").fill_null(False)).then(pl.col(f"@{name}")).otherwise(pl.col(name)).alias(name)

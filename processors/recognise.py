@@ -86,14 +86,10 @@ def _netted(attributes: pl.DataFrame, kinds: Kinds) -> pl.Series:
 
 def _chats(values: pl.Series, candidates: pl.Series) -> pl.Series:
     """Texts that are a chat themselves, under whatever name."""
-    if not _anywhere(values.filter(candidates), names.CHAT):
+    joined = values.filter(candidates).str.join(_JOINT)
+    if not joined.str.contains(names.CHAT_SIGNS).any() or not joined.str.contains(names.CHAT).any():
         return _none(values)
     return values.str.contains(names.CHAT).fill_null(False) & candidates
-
-
-def _anywhere(texts: pl.Series, pattern: str) -> bool:
-    """Whether any text matches: searching all of them joined costs nothing per row."""
-    return bool(texts.str.join(_JOINT).str.contains(pattern).any())
 
 
 def _none(rows: pl.Series | pl.DataFrame) -> pl.Series:

@@ -30,7 +30,7 @@ def test_from_nothing_to_the_newest(blank: Store) -> None:
     assert all(state.applied_at for state in states)
 
 
-@pytest.mark.parametrize("done", range(len(migrations())))
+@pytest.mark.parametrize("done", [0, 1, 2, 4, 12, len(migrations()) - 1])
 def test_a_crash_between_a_statement_and_its_record_is_healed(blank: Store, done: int) -> None:
     """The statement ran and nothing says so: running it again brings the same schema."""
     known = migrations()

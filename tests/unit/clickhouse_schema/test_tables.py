@@ -62,7 +62,7 @@ def test_any_row_comes_back_as_it_was(store: Store, put: Put, table: str) -> Non
     """What a frame holds is what a query finds: extreme numbers, exact money, any text, NULL, nested maps."""
     types = _columns(store, table)
 
-    @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(rows.one_row(table, types))
     def comes_back(row: pl.DataFrame) -> None:
         store.command(f"TRUNCATE TABLE otel.{table}")

@@ -14,6 +14,7 @@ from otel_exporter.decode import Decoder
 from processors.batch import Batch, Signal
 from processors.chain import Choices, build, run
 from processors.content import ContentPolicy, ContentProcessor
+from processors.content_names import CHAT, CHAT_SIGNS
 from processors.error_texts import GAP, PHRASES, known_phrases
 from processors.normalise import Normalise
 from processors.redact import Identity
@@ -355,3 +356,11 @@ def test_real_exports(path: Path, policy: ContentPolicy) -> None:
     known = pl.col("key").str.contains(r"tokens?$|cost|\.id$|_id$|model$|finish_reason|user_api_key|hidden_params")
     known &= ~pl.col("key").str.contains("_messages")
     assert after.attributes.filter(known).equals(batch.attributes.filter(known))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.from_regex(CHAT))
+def test_no_chat_without_a_sign(chat: str) -> None:
+    """The literals looked for first are in every chat, so that nothing hides behind them."""
+    texts = pl.Series([chat])
+    assert not texts.str.contains(CHAT)[0] or texts.str.contains(CHAT_SIGNS)[0]
