@@ -80,6 +80,25 @@ WHERE outer.nameless AND outer.key != inner.key AND NOT hasAny(outer.seen_by, in
     )
 ORDER BY tenant, call_key LIMIT {_MOST}
 """
+#: A client's observation stands with another call, although it lies around a gateway cache hit of the same answer: it
+#: means the hit (`processors.joining`).
+_CACHED: Final = f"""
+SELECT DISTINCT tenant, arrayJoin([hit.key, other.key]) AS call_key, 'cache hit' AS why
+FROM (
+    SELECT tenant, call_key AS key, any(trace_id) AS trace, any(response_id) AS answer,
+        toUnixTimestamp64Nano(any(started_at)) AS start, toUnixTimestamp64Nano(any(ended_at)) AS end
+    FROM genai_ledger WHERE {_WITHIN} AND cache_hit AND response_id != '' AND trace_id != ''
+    GROUP BY tenant, call_key, version HAVING sum(sign) > 0
+) AS hit INNER JOIN (
+    SELECT tenant, call_key AS key, any(response_id) AS answer, any(said) AS heard
+    FROM genai_ledger WHERE {_WITHIN} AND NOT ifNull(cache_hit, 0)
+        AND (tenant, response_id) IN (SELECT tenant, response_id FROM genai_ledger WHERE {_WITHIN} AND cache_hit)
+    GROUP BY tenant, call_key, version HAVING sum(sign) > 0
+) AS other ON hit.tenant = other.tenant AND hit.answer = other.answer
+WHERE arrayExists(one -> one['trace_id'] = hit.trace
+    AND toInt64OrZero(one['started_at']) <= hit.end AND toInt64OrZero(one['ended_at']) >= hit.start, other.heard)
+ORDER BY tenant, call_key LIMIT {_MOST}
+"""
 
 
 @dataclass(frozen=True)
@@ -87,7 +106,8 @@ class Broken:
     """A call that does not stand exactly once.
 
     ``why``: `unbalanced` (the signs of a version do not sum to 0 or 1), `several versions` (more than one stands),
-    `shared id` (another call has the same identity key), `apart` (it is what another call contains).
+    `shared id` (another call has the same identity key), `apart` (it is what another call contains), `cache hit` (a
+    client's view of a gateway cache hit stands with the original).
     """
 
     tenant: str
@@ -98,11 +118,11 @@ class Broken:
 def find(ask: Ask, since: datetime, until: datetime) -> list[Broken]:
     """Calls that may be broken, of those that started from ``since`` until before ``until``; each once.
 
-    `shared id` and `apart` are suspicions: a repair that finds them right posts nothing.
+    All but the first two are suspicions: a repair that finds them right posts nothing.
     """
     bounds = {"since": since.astimezone(UTC).isoformat(), "until": until.astimezone(UTC).isoformat()}
     found: dict[tuple[str, str], Broken] = {}
-    for sql in (_UNBALANCED, _SHARED, _APART):
+    for sql in (_UNBALANCED, _SHARED, _APART, _CACHED):
         for tenant, call_key, why in table(ask, sql, bounds).rows:
             found.setdefault((tenant, call_key), Broken(tenant, call_key, why))
     return sorted(found.values(), key=lambda broken: (broken.tenant, broken.call_key))

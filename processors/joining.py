@@ -128,24 +128,23 @@ def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
             pl.col("source").unique().alias("sources"),
             pl.col("span_id").alias("spans"),
             pl.col("parent_span_id").alias("parents"),
-            pl.col("started_at").min().alias("start"),
-            pl.col("ended_at").max().alias("end"),
+            pl.col("started_at").alias("start"),
+            pl.col("ended_at").alias("end"),
             *(pl.col(name).drop_nulls().first() for name in ("status", "input_tokens", "output_tokens")),
             _families().explode().drop_nulls().unique().alias("families"),
         )
     )
-    # A cluster may lie in several traces: its own sources count wherever they are.
-    sources = rows.group_by("call").agg(pl.col("source").unique().alias("sources"))
-    calls = calls.drop("sources").join(sources, on="call")
-    outer = calls.filter("without_id").rename(lambda name: name if name == "trace_id" else f"o_{name}")
-    inner = calls.rename(lambda name: name if name == "trace_id" else f"i_{name}")
+    whole = calls.with_columns(pl.col("start").list.min(), pl.col("end").list.max())
+    outer = whole.filter("without_id").rename(lambda name: name if name == "trace_id" else f"o_{name}")
+    # Each observation of the inner call for itself: one that strayed into it by an id used twice must not stretch it.
+    inner = calls.explode("start", "end").rename(lambda name: name if name == "trace_id" else f"i_{name}")
     pairs = outer.join(inner, on="trace_id").filter((pl.col("o_call") != pl.col("i_call")) & _may_be_one())
     return pairs.select(
         pl.col("o_call").alias("outer"),
         pl.col("i_call").alias("inner"),
         (_direct() | _same_span()).alias("direct"),
         (pl.col("o_start") - pl.col("i_start")).abs().cast(pl.Int64).alias("distance"),
-    ).unique(["outer", "inner"], keep="first", maintain_order=True)
+    ).group_by("outer", "inner", maintain_order=True).agg(pl.col("direct").any(), pl.col("distance").min())
 
 
 def _worth_a_look(traced: pl.DataFrame) -> pl.DataFrame:

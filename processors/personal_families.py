@@ -13,8 +13,8 @@ PERSONAL: Final[tuple[Family, ...]] = (
     Family(
         name="email",
         meaning="e-mail address",
-        pattern=rf"(?P<pre>{ESCAPE})?[^\s@<>()\[\]{{}}\"'`,;:\\/=|&?#\x00]{{1,64}}"
-        r"@(?:[^\s@<>()\[\]{}\"'`,;:\\/=|&?#.\x00]{1,63}\.){1,8}[A-Za-z]{2,24}",
+        pattern=rf"(?P<pre>{ESCAPE})?[^ \t\r\n@<>()\[\]{{}}\"'`,;:\\/=|&?#\x00]+"
+        r"@(?:[^ \t\r\n@<>()\[\]{}\"'`,;:\\/=|&?#.\x00]+\.)+[A-Za-z]{2,24}",
         reach=Reach.METADATA,
         hint="@",
         redacts={

@@ -8,7 +8,7 @@ from processors.family import ESCAPE, Family
 
 _START: Final = rf"(?P<pre>^|[^A-Za-z0-9-]|{ESCAPE})"
 _GAP: Final = r"[ \t]{0,4}"
-_BARE: Final = r"""[^\s"'\\,;&<>(){}\[\]]"""
+_BARE: Final = r"""[^ \t\r\n"'\\,;&<>(){}\[\]]"""
 _QUOTED: Final = r"""(?P<q>\\+["'])[^"'\\]+|(?P<r>")(?:[^"\\]|\\.)+|(?P<s>')(?:[^'\\]|\\.)+"""
 _SCHEME: Final = r"(?:(?i:bearer|basic|token|digest|apikey|api-key|negotiate)[ ]{1,4})"
 
@@ -52,7 +52,8 @@ SECRETS: Final[tuple[Family, ...]] = (
         name="private_key",
         meaning="PEM private key, to its END line or, where that was cut off, as far as it can reach",
         pattern=r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
-        r"(?:(?s:.*?)-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----|(?:[A-Za-z0-9+/=:,. \t\r\n-]|\\+[nrt])*)",
+        r"(?:(?:[^-]|-{1,4}[^-])*-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
+        r"|(?:[A-Za-z0-9+/=:,. \t\r\n-]|\\+[nrt])*)",
         literals=("-----BEGIN ",),
         redacts={
             "-----BEGIN RSA PRIVATE ¦KEY-----\nMIIEow=\n-----END RSA PRIVATE KEY-----\nx": "[REDACTED:private_key]\nx",
@@ -77,7 +78,7 @@ SECRETS: Final[tuple[Family, ...]] = (
     Family(
         name="cookie",
         meaning="Cookie and Set-Cookie headers",
-        pattern=rf"(?P<pre>(?:[cC]ookie|COOKIE)2?\\*[\"']?{_GAP}:{_GAP})(?:{_QUOTED}|[^\s=;\"'\\]+=[^\r\n\"'\\]+)",
+        pattern=rf"(?P<pre>(?:[cC]ookie|COOKIE)2?\\*[\"']?{_GAP}:{_GAP})(?:{_QUOTED}|[^ \t\r\n=;\"'\\]+=[^\r\n\"'\\]+)",
         literals=("ookie", "OOKIE"),
         redacts={
             "Cookie: sid=abc; theme=dark\nHost: x": "Cookie: [REDACTED:cookie]\nHost: x",
@@ -298,7 +299,7 @@ SECRETS: Final[tuple[Family, ...]] = (
     Family(
         name="url_password",
         meaning="password in a URL",
-        pattern=r"(?P<pre>:\\?/\\?/[^\s/:@\"'\\?#]{0,100}:)[^\s/\"'\\?#]{1,200}(?P<post>@)",
+        pattern=r"(?P<pre>:\\?/\\?/[^ \t\r\n/:@\"'\\?#]*:)[^ \t\r\n/\"'\\?#]+(?P<post>@)",
         hint="@",
         redacts={"postgres://app:p4@ss@db:5432/x": "postgres://app:[REDACTED:url_password]@db:5432/x"},
         leaves=("http://127.0.0.1:8901/v1", "https://example.org/@user"),

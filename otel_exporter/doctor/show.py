@@ -105,7 +105,7 @@ def _paragraph(same: Sequence[Finding]) -> Iterator[str]:
         yield f"     {finding.subject or '(nameless)':<{widest}}  {finding.count}{of}{example}"
     for change in dict.fromkeys(finding.mend for finding in same):
         places = dict.fromkeys(finding.mend_in for finding in same if finding.mend == change)
-        yield f"   Mend it in: {'; '.join(places)}"
+        yield f"   Mend it in: {'; '.join(places)}" if any(places) else "   Mend:"
         yield from (f"     {line}" for line in change.split("\n"))
     yield f"   More: {first.page}"
 

@@ -1,7 +1,7 @@
 """An application that calls LiteLLM, told where to export by `OTEL_*` variables alone; prints what it really did.
 
-One JSON object per call: ``id`` (of the answer), ``model``, tokens, ``status``, ``streaming``, ``cost`` by LiteLLM's own
-calculator as exact text. `mock_response` keeps everything on this machine.
+One JSON object per call: ``id`` of the answer, ``model``, tokens, ``status``, ``streaming``, and as exact text the
+``cost`` that LiteLLM's own calculator finds. `mock_response` keeps everything on this machine.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def test_config_check_reports_three_mistakes(tmp_path: Path) -> None:
     ]
 
 
-def test_the_right_file_is_served(tmp_path: Path) -> None:
+def test_config_check_of_a_right_file(tmp_path: Path) -> None:
     """A file that is right is called valid, exit 0."""
     (tmp_path / "t.yaml").write_text("content:\n  policy: redact\n")
     assert tokentide("config", "check", "t.yaml", cwd=tmp_path).returncode == 0

@@ -1,7 +1,7 @@
 """kill -9 of the whole service while a client sends and resends over HTTP: nothing acknowledged is lost or doubled.
 
-`tests/crash` does this to spool and writer alone, many more times; here the killed process is `tokentide serve`, and the
-books are compared with what `tokentide query` says.
+`tests/crash` does this to spool and writer alone, many more times; here the killed process is `tokentide serve`, and
+the books are compared with what `tokentide query` says.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ SELECT
      SELECT SpanName, TraceId, count() AS n FROM otel_traces GROUP BY ALL)) AS spans,
   (SELECT groupArray(TraceId) FROM (
      SELECT TraceId, min(Start), max(End) FROM otel_traces_trace_id_ts GROUP BY TraceId INTERSECT
-     SELECT TraceId, toDateTime(min(Timestamp)), toDateTime(max(Timestamp)) FROM otel_traces GROUP BY TraceId)) AS traces,
+     SELECT TraceId, toDateTime(min(Timestamp)), toDateTime(max(Timestamp)) FROM otel_traces GROUP BY TraceId
+  )) AS traces,
   (SELECT groupArray((response_id, signs, known)) FROM (
      SELECT response_id, toInt64(sum(n)) AS signs, groupArrayIf(ids, n = 1) AS known FROM (
        SELECT response_id, call_key, version, sum(sign) AS n, any(observation_ids) AS ids FROM genai_ledger
@@ -179,7 +180,7 @@ def _halves() -> Iterator[list[Death]]:
 
 
 def test_acknowledged_calls_survive_kill_9_exactly_once(tmp_path: Path) -> None:
-    """After 13 kills of `serve`, every acknowledged span is stored once, every call is one row, and the sum is right."""
+    """After 13 kills of `serve`, every acknowledged span is stored once, every call is one row, the sum is right."""
     houses = [(tmp_path / f"data{half}", deaths) for half, deaths in enumerate(_halves())]
     books = in_parallel([lambda house=house: _run(*house) for house in houses])
     assert sum(book.deaths for book in books) == len(POINTS) + 4

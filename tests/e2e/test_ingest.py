@@ -25,8 +25,9 @@ PRICES = {
 NAMES = ("anthropic_cached", "cached_tokens", "embedding", "fail_429", "parent_span", "router_fallback", "tools")
 CASES = [case for case in cases("litellm") if case.producer == "litellm" and case.name in NAMES]
 SQL = """
-SELECT tenant, status, error_code, model, response_model, provider, input_tokens, cache_read_tokens, cache_write_tokens,
-  output_tokens, reasoning_tokens, team, team_id, api_key_alias, user_id, end_user, session_id, tags, cache_hit, cost_usd
+SELECT tenant, status, error_code, model, response_model, provider, input_tokens, output_tokens, reasoning_tokens,
+  cache_read_tokens, cache_write_tokens, team, team_id, api_key_alias, user_id, end_user, session_id,
+  tags, cache_hit, cost_usd
 FROM genai_calls
 """
 

@@ -44,7 +44,7 @@ def truths(app: subprocess.Popen[str]) -> list[dict[str, Any]]:
 
 
 def test_litellm_calls_become_priced_rows(tmp_path: Path) -> None:
-    """Every LiteLLM call, over gRPC and HTTP, is one row with its tokens and status, and the cost LiteLLM calculates."""
+    """Every LiteLLM call, over gRPC and HTTP, is one row with its tokens, status, and LiteLLM's own cost."""
     with serving(tmp_path / "data") as house:
         apps = {exporter: run_app(house, exporter) for exporter in ("otlp_grpc", "otlp_http")}
         for exporter, app in apps.items():

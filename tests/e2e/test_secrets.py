@@ -110,7 +110,7 @@ def test_no_secret_is_anywhere(evidence: Evidence) -> None:
 
 
 def test_content_is_where_the_policy_wants_it(evidence: Evidence) -> None:
-    """Under `drop` and `hash` no message is stored, under `redact` without the e-mail address in it, under `keep` all."""
+    """Under `drop` and `hash` no message is stored, under `redact` no e-mail address in it, under `keep` all of it."""
     told = evidence.policy in ("redact", "keep")
     if not told:
         _grep_finds_nothing(evidence.directory, planted.CONTENT)

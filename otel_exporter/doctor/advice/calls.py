@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from otel_exporter.doctor.advice.rule import Mend, Rule, Severity
+from otel_exporter.doctor.advice.rule import NOWHERE, Mend, Rule, Severity
 from otel_exporter.doctor.facts import CALLS, SEEN, SPANS
 
 _WHO: Final = "if(gateway != '', 'the gateway', application) AS subject, if(gateway != '', 'proxy', 'sdk') AS side"
@@ -150,7 +150,7 @@ RULES: Final = (
         sql=_with_issue("tokens_disagree"),
         loss="what is said of one call's tokens does not agree (input + output is not the total, or two sources differ);"
         " the better source is believed",
-        mends={"": Mend("nothing", "look at the example; the issue stays on the row")},
+        mends={"": Mend(NOWHERE, "nothing to change before somebody has looked at the example; the issue stays on the row")},
         page="README.md",
     ),
     Rule(
@@ -159,7 +159,7 @@ RULES: Final = (
         sql=_with_issue("cache_convention_contradicted"),
         loss="more cached tokens than input tokens: this producer counts them apart, against its convention; they were"
         " added up",
-        mends={"": Mend("nothing", "the numbers prove it; the issue stays on the row")},
+        mends={"": Mend(NOWHERE, "nothing to change: the numbers prove it; the issue stays on the row")},
         page="README.md",
     ),
     Rule(

@@ -84,7 +84,7 @@ RULES: Final = (
             AND SpanAttributes['openinference.span.kind'] IN ('LLM', 'EMBEDDING') GROUP BY subject""",
         loss="OpenInference does not send the answer's id: a call that another producer reports too is recognised by its"
         " trace only",
-        mends={"": Mend("nothing", "keep one trace from client to gateway (traceparent); within it the two are joined")},
+        mends={"": Mend("{subject}", "one trace from client to gateway (send traceparent): within it the two are joined")},
         page="openinference.md",
     ),
     Rule(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from otel_exporter.doctor.advice.rule import Mend, Rule, Severity
+from otel_exporter.doctor.advice.rule import NOWHERE, Mend, Rule, Severity
 from otel_exporter.doctor.facts import RAW, RAW_HAS_ITS_CALL, SEMCONV, SIDE, SPANS, V1, V2, has, says
 
 _ENVIRONMENT: Final = "environment of {subject}"
@@ -82,8 +82,8 @@ RULES: Final = (
         " the first only, so the others are not in the ledger",
         mends={
             "": Mend(
-                "nowhere: no setting of LiteLLM 1.106 brings them",
-                "a CustomLogger with async_log_failure_event sees every attempt",
+                NOWHERE,
+                "no setting of LiteLLM 1.106 brings them; a CustomLogger with async_log_failure_event sees every attempt",
             )
         },
         page=_PAGE,
@@ -185,7 +185,7 @@ RULES: Final = (
             AND startsWith(SpanAttributes['metadata.usage_object'], '{{''')) GROUP BY subject, side""",
         loss="LiteLLM v1 sends cached, reasoning and audio tokens only inside a Python dictionary's text; Tokentide reads"
         " it (up to 64 KiB), other readers of otel_traces do not",
-        mends={"": Mend("nothing", "use genai_calls, where these are columns")},
+        mends={"": Mend(NOWHERE, "nothing to change: genai_calls has them as columns")},
         page=_PAGE,
     ),
     Rule(

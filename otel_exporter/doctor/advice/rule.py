@@ -10,6 +10,7 @@ from typing import Any, Final
 #: What a question may answer, and what is assumed when it does not.
 COLUMNS: Final[Mapping[str, Any]] = {"subject": "", "side": "", "count": 0, "of": 0, "example": "", "detail": ""}
 MOST_SUBJECTS: Final = 20
+NOWHERE: Final = ""
 
 
 class Severity(StrEnum):
@@ -22,7 +23,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Mend:
-    """A change that mends it: where, and exactly what. Both may use the answer's columns in braces."""
+    """A change that mends it: where (or `NOWHERE`), and exactly what. Both may use the answer's columns in braces."""
 
     where: str
     change: str

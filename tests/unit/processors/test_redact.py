@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from time import perf_counter
 from typing import Final
 
 import polars as pl
@@ -72,6 +73,27 @@ def test_each_text_alone(texts: list[str]) -> None:
     together = cleaned(*texts)
     assert together == [one for text in texts for one in cleaned(text)]
     assert cleaned(*together) == together
+
+
+def test_hostile_texts() -> None:
+    """A text made to be slow is not: the time grows with the length only."""
+    pieces = [
+        *PIECES,
+        "-----BEGIN PRIVATE KEY-----(",
+        "eyJ",
+        "sk-",
+        "password=",
+        "a@",
+        "://a:",
+        "4111 ",
+        "1.",
+        "a:",
+        "\\",
+    ]
+    for piece in filter(None, pieces):
+        before = perf_counter()
+        cleaned(piece * (100_000 // len(piece)))
+        assert perf_counter() - before < 5, piece
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,315 @@
+"""The doctor: real exports of every shape, stored and examined; each finding with its mend, and none without reason."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from otel_exporter.asking import asking
+from otel_exporter.config import Flag, load
+from otel_exporter.doctor import Examination, examine
+from otel_exporter.doctor.advice import RULES, Finding
+from otel_exporter.ingest import ingest_files
+from tests.corpus.cases import DATA
+from tests.unit.otel_exporter.conftest import Tokentide
+
+DOCS = Path(__file__).parents[3] / "docs"
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+Request = ExportTraceServiceRequest | ExportLogsServiceRequest
+Change = Callable[[ExportTraceServiceRequest], None]
+
+
+def spans(request: ExportTraceServiceRequest) -> Iterator[Span]:
+    """Every span of a request."""
+    return (span for block in request.resource_spans for scope in block.scope_spans for span in scope.spans)
+
+
+def says(span: Span, name: str, value: str) -> None:
+    """Let a span say something else."""
+    forget(span, name)
+    span.attributes.add(key=name).value.string_value = value
+
+
+def forget(span: Span, *names: str) -> None:
+    """Take attributes from a span."""
+    kept = [attribute for attribute in span.attributes if attribute.key not in names]
+    del span.attributes[:]
+    span.attributes.extend(kept)
+
+
+def twice(request: ExportTraceServiceRequest) -> None:
+    """The callback is registered twice: the same call again, as spans of their own."""
+    for block in request.resource_spans:
+        for scope in block.scope_spans:
+            for span in list(scope.spans):
+                again = scope.spans.add()
+                again.CopyFrom(span)
+                again.span_id = bytes(reversed(span.span_id))
+                again.parent_span_id = bytes(reversed(span.parent_span_id))
+
+
+def unpriced(request: ExportTraceServiceRequest) -> None:
+    """A model nobody has heard of, and no cost."""
+    for span in spans(request):
+        forget(span, *(a.key for a in span.attributes if ".cost." in a.key or a.key == "hidden_params"))
+        for name in ("gen_ai.request.model", "gen_ai.response.model", "litellm.provider.model", "llm.openai.model"):
+            says(span, name, "mystery-9")
+
+
+def cut(request: ExportTraceServiceRequest) -> None:
+    """An attribute length limit was at work."""
+    for span in spans(request):
+        for attribute in span.attributes:
+            attribute.value.string_value = attribute.value.string_value[:64]
+
+
+def dearer(request: ExportTraceServiceRequest) -> None:
+    """The gateway's price is not ours."""
+    for span in spans(request):
+        if any(attribute.key == "gen_ai.cost.total_cost" for attribute in span.attributes):
+            forget(span, "gen_ai.cost.total_cost")
+            span.attributes.add(key="gen_ai.cost.total_cost").value.double_value = 0.5
+
+
+def ahead(request: ExportTraceServiceRequest) -> None:
+    """A clock that is a day ahead."""
+    for span in spans(request):
+        lasted = span.end_time_unix_nano - span.start_time_unix_nano
+        span.start_time_unix_nano = int((datetime.now(UTC) + timedelta(days=1)).timestamp()) * 10**9
+        span.end_time_unix_nano = span.start_time_unix_nano + lasted
+
+
+def forced(request: ExportTraceServiceRequest) -> None:
+    """Nobody named the environment."""
+    for block in request.resource_spans:
+        kept = [a for a in block.resource.attributes if a.key != "deployment.environment.name"]
+        del block.resource.attributes[:]
+        block.resource.attributes.extend(kept)
+
+
+#: name of the service -> file in the corpus, what is changed in it
+EXPORTS: dict[str, tuple[str, Change | None]] = {
+    "proxy-v1": ("litellm-proxy/user_meta__teamkey.traces", None),
+    "proxy-semconv": ("litellm-proxy-semconv/user_meta.traces", None),
+    "proxy-v2": ("litellm-proxy-v2/user_meta__teamkey.traces", None),
+    "proxy-customauth": ("litellm-proxy-customauth/user_meta__teamkey.traces", None),
+    "proxy-baggage": ("litellm-proxy-baggage/user_meta__teamkey.traces", None),
+    "proxy-v2-baggage": ("litellm-proxy-v2-baggage/user_meta__teamkey.traces", None),
+    "proxy-v2-fail": ("litellm-proxy-v2/fail.traces", None),
+    "sdk-v1": ("litellm/success.traces", None),
+    "sdk-v1-in-span": ("litellm/parent_span.traces", None),
+    "sdk-semconv": ("litellm/semconv_latest.traces", None),
+    "sdk-v2": ("litellm/v2_async.traces", None),
+    "sdk-content-off": ("litellm/capture_none.traces", None),
+    "sdk-stream": ("litellm/stream_nousage.traces", None),
+    "sdk-twice": ("litellm/tools.traces", twice),
+    "sdk-unpriced": ("litellm/metadata.traces", unpriced),
+    "sdk-cut": ("litellm/cached_tokens.traces", cut),
+    "sdk-dearer": ("litellm/multi_n.traces", dearer),
+    "sdk-forced": ("litellm/httpjson.traces", forced),
+    "sdk-ahead": ("litellm/grpc.traces", ahead),
+    "openlit": ("openlit-litellm/success.traces", None),
+    "openlit-responses": ("openlit-litellm/responses.traces", None),
+    "openai-v2": ("otel-openai-v2/success.traces", None),
+    "genai-openai": ("genai-openai/success.traces", None),
+    "genai-anthropic": ("genai-anthropic/success.traces", None),
+    "openinference": ("openinference-openai/success.traces", None),
+    "traceloop": ("traceloop-openai/success.traces", None),
+    "vercel": ("vercel-ai-6/generate.traces", None),
+    "claude-spans": ("coding-agents/claude-code.traces", None),
+    "codex": ("coding-agents/codex-cli.logs", None),
+    "copilot": ("coding-agents/copilot-chat.logs", None),
+}
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with every export, each under a service name of its own; nobody has it open."""
+    directory = tmp_path_factory.mktemp("doctor")
+    files = [rewritten(directory / service, *export) for service, export in EXPORTS.items()]
+    ingest_files(settings(directory / "data"), files, lambda _bytes: None)
+    return directory / "data"
+
+
+@pytest.fixture(scope="module")
+def found(stored: Path) -> Examination:
+    """What the doctor finds in all of it."""
+    with asking(settings(stored)) as ask:
+        return examine(ask, LONG_AGO)
+
+
+def settings(data_dir: Path) -> Any:
+    """As the command line would make them."""
+    return load(None, {}, [Flag("--data-dir", "store.data_dir", data_dir)]).settings
+
+
+def rewritten(target: Path, source: str, change: Change | None) -> Path:
+    """A file of the corpus, changed, under the service name ``target.name``."""
+    is_traces = source.endswith("traces")
+    request: Request = ExportTraceServiceRequest() if is_traces else ExportLogsServiceRequest()
+    request.ParseFromString((DATA / f"{source}.pb").read_bytes())
+    if change is not None:
+        assert isinstance(request, ExportTraceServiceRequest)
+        change(request)
+    for block in request.resource_spans if is_traces else request.resource_logs:
+        for attribute in block.resource.attributes:
+            if attribute.key == "service.name":
+                attribute.value.string_value = target.name
+    file = target.with_name(f"{target.name}.{source.rpartition('.')[2]}.pb")
+    file.write_bytes(request.SerializeToString())
+    return file
+
+
+def findings(found: Examination, subject: str) -> dict[str, Finding]:
+    """What is found about one subject."""
+    return {finding.rule: finding for finding in found.findings if finding.subject == subject}
+
+
+@pytest.mark.parametrize(
+    ("service", "shape", "side", "version", "calls"),
+    [
+        ("proxy-v1", "litellm.v1", "proxy", "", 1),
+        ("proxy-semconv", "litellm.semconv", "proxy", "", 1),
+        ("proxy-v2", "litellm.v2", "proxy", "1.106.2", 1),
+        ("proxy-customauth", "litellm.raw", "proxy", "", 1),
+        ("sdk-v1", "litellm.v1", "sdk", "", 1),
+        ("sdk-semconv", "litellm.semconv", "sdk", "", 3),
+        ("sdk-v2", "litellm.v2", "sdk", "1.106.2", 8),
+        ("openlit", "openlit", "", "", None),
+        ("openai-v2", "otel.genai", "", "1.0b0", None),
+        ("genai-openai", "otel.genai", "", "1.3b0", None),
+        ("openinference", "openinference", "", "0.1.66", None),
+        ("traceloop", "traceloop", "", "0.62.4", None),
+        ("vercel", "vercel", "", "", None),
+        ("codex", "codex", "", "0.163.0", None),
+        ("copilot", "copilot_chat", "", "0.40.0", None),
+    ],
+)
+def test_shapes_are_named(found: Examination, service: str, shape: str, side: str, version: str, calls: int | None) -> None:
+    """Every producer is named as what it is, with its version where it says it, and its calls are counted."""
+    seen = [emitter for emitter in found.emitters if emitter.service == service]
+    assert {(emitter.shape, emitter.side, emitter.version) for emitter in seen} == {(shape, side, version)}
+    assert calls is None or sum(emitter.calls for emitter in seen) == calls
+
+
+@pytest.mark.parametrize(
+    ("subject", "rule", "count", "mend"),
+    [
+        ("sdk-v1-in-span", "litellm.calls_overwritten", 1, "USE_OTEL_LITELLM_REQUEST_SPAN=true"),
+        ("proxy-customauth", "litellm.request_span_lost", 1, "USE_OTEL_LITELLM_REQUEST_SPAN=true"),
+        ("proxy-v1", "litellm.metadata_unread", 1, "LITELLM_OTEL_BAGGAGE_METADATA_KEYS=requester_metadata.feature"),
+        ("proxy-v2", "litellm.v2_no_metadata", 1, "LITELLM_OTEL_BAGGAGE_METADATA_KEYS=user_api_key_org_id,"),
+        ("proxy-v2-fail", "litellm.attempts_hidden", 1, "CustomLogger"),
+        ("sdk-v2", "litellm.v2_silent_when_sync", 8, "unset LITELLM_OTEL_V2"),
+        ("sdk-content-off", "litellm.content_off_drops_more", 1, "CAPTURE_MESSAGE_CONTENT=SPAN_ONLY"),
+        ("sdk-stream", "calls.tokens_unknown", 1, 'stream_options={"include_usage": True}'),
+        ("sdk-stream", "litellm.no_time_to_first_token", 1, "LITELLM_OTEL_INTEGRATION_ENABLE_METRICS=true"),
+        ("sdk-twice", "calls.reported_twice", 2, 'name "otel" once'),
+        ("mystery-9", "calls.unpriced", 1, 'prices: {overrides: [{models: "mystery-9"'),
+        ("sdk-cut", "litellm.values_cut", 1, "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"),
+        ("sdk-forced", "litellm.environment_forced", 1, "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name="),
+        ("sdk-ahead", "spans.from_the_future", 2, "NTP"),
+        ("gpt-4o-mini", "calls.cost_contradicted", 1, "charge: local"),
+        ("openlit", "openlit.cost_zero", 1, "pricing_json="),
+        ("openlit-responses", "openlit.http_only", 1, "LiteLLM's own callback"),
+        ("openai-v2", "openai_v2.gaps", 1, "opentelemetry-instrumentation-genai-openai"),
+        ("genai-anthropic", "anthropic.own_spans_too", 1, "ANTHROPIC_OPEN_TELEMETRY=false"),
+        ("openinference", "openinference.no_response_id", 1, "traceparent"),
+        ("claude-spans", "claude_code.no_events", 2, "OTEL_LOGS_EXPORTER=otlp"),
+        ("the gateway", "calls.no_key", 3, "POST /key/generate"),
+        ("sdk-v1", "calls.no_tags", 1, "OTEL_RESOURCE_ATTRIBUTES="),
+        ("sdk-v1", "calls.no_session", 1, "gen_ai.conversation.id"),
+        ("sdk-v1", "litellm.no_metrics", 1, "LITELLM_OTEL_INTEGRATION_ENABLE_METRICS=true"),
+        ("sdk-v1", "litellm.python_repr", 1, "genai_calls"),
+    ],
+)
+def test_what_is_lost_is_found_with_its_mend(found: Examination, subject: str, rule: str, count: int, mend: str) -> None:
+    """A loss that the data show is found as often as it happened, with an example and the change that mends it."""
+    finding = findings(found, subject)[rule]
+    assert mend in finding.mend
+    assert finding.count == count
+    assert re.fullmatch(r"[0-9a-f]{32}", finding.example)
+
+
+@pytest.mark.parametrize(
+    ("subject", "rules"),
+    [
+        ("proxy-v1", ["litellm.calls_overwritten", "litellm.request_span_lost", "litellm.borrowed_span"]),
+        ("proxy-v1", ["litellm.environment_forced", "litellm.values_cut", "litellm.attempts_hidden"]),
+        ("proxy-baggage", ["litellm.metadata_unread"]),
+        ("proxy-v2-baggage", ["litellm.v2_no_metadata"]),
+        ("proxy-v2", ["litellm.v2_silent_when_sync", "litellm.attempts_hidden"]),
+        ("sdk-v1", ["litellm.content_off_drops_more", "calls.tokens_unknown", "calls.reported_twice"]),
+        ("sdk-v1", ["litellm.no_time_to_first_token", "spans.from_the_future"]),
+        ("sdk-semconv", ["litellm.python_repr"]),
+        ("genai-openai", ["openai_v2.gaps", "anthropic.own_spans_too"]),
+        ("openlit", ["openlit.http_only"]),
+        ("codex", ["codex.no_events"]),
+    ],
+)
+def test_what_is_not_lost_is_not_found(found: Examination, subject: str, rules: list[str]) -> None:
+    """No finding without evidence, and none any more where the prescribed setting was set."""
+    assert not set(rules) & set(findings(found, subject))
+
+
+def test_a_team_that_arrives_is_not_missing(found: Examination) -> None:
+    """Only services whose calls carry no team are told to name one."""
+    missing = {finding.subject for finding in found.findings if finding.rule == "calls.no_team"}
+    assert "sdk-v1" not in missing
+
+
+def test_since_bounds_what_is_examined(stored: Path) -> None:
+    """What came before ``since`` is neither counted nor judged."""
+    with asking(settings(stored)) as ask:
+        later = examine(ask, datetime.now(UTC) + timedelta(days=30))
+    assert (later.spans, later.records, later.calls) == (0, 0, 0)
+    assert not later.emitters and not later.findings
+    assert later.last_span
+
+
+def test_every_rule_is_tried_or_has_no_export() -> None:
+    """Every rule is either shown to fire above, or listed here as one that the corpus cannot show."""
+    marks = [mark for mark in test_what_is_lost_is_found_with_its_mend.pytestmark if mark.name == "parametrize"]
+    tried = {case[1] for mark in marks for case in mark.args[1]}
+    elsewhere = {"litellm.borrowed_span", "calls.alias", "calls.client_not_joined", "calls.response_id_reused"}
+    rare = {"calls.tokens_disagree", "calls.cache_convention", "calls.no_team", "usage_unread"}
+    agents = {"codex.no_events", "gemini_cli.no_events"}
+    assert {rule.name for rule in RULES} == tried | elsewhere | rare | agents
+
+
+def test_every_page_exists(found: Examination) -> None:
+    """A finding and a producer point to a page that is there, and to a heading of it."""
+    for page in {finding.page for finding in found.findings} | {emitter.page for emitter in found.emitters}:
+        name, _, heading = page.partition("#")
+        file = (DOCS.parent / name).resolve()
+        assert file.is_file(), page
+        titles = [line.lstrip("# ").lower().replace(" ", "-") for line in file.read_text().splitlines() if line[:1] == "#"]
+        assert not heading or heading in titles, page
+
+
+def test_the_command_prints_it(tokentide: Tokentide, stored: Path) -> None:
+    """The table names producers, losses and mends; JSON is one array with sections; nothing is sent without a serve."""
+    for_people = tokentide("doctor", "--since", "2020-01-01", "--data-dir", stored)
+    assert for_people.code == 0
+    assert for_people.out.startswith("Path: no serve is running")
+    for words in ("LiteLLM v2 on a proxy", "proxy-customauth", "USE_OTEL_LITELLM_REQUEST_SPAN=true"):
+        assert words in for_people.out
+    for_programs = tokentide("doctor", "--since", "2020-01-01", "--data-dir", stored, "--format", "json")
+    sections = [record["section"] for record in json.loads(for_programs.out)]
+    assert sections[:2] == ["probe", "total"] and set(sections[2:]) == {"emitter", "finding"}
+
+
+def test_no_data_is_said(tokentide: Tokentide, stored: Path) -> None:
+    """When nothing arrived lately, the doctor says when something last did; without data it fails with a sentence."""
+    nothing = tokentide("doctor", "--since", "2200-01-01", "--data-dir", stored)
+    assert nothing.code == 0 and "No producer of LLM telemetry" in nothing.out
+    assert tokentide("doctor", "--data-dir", "nowhere").code == 1
