@@ -29,7 +29,10 @@ def main() -> None:
     lines = []
     for content in CASES:
         answer = subprocess.run(
-            [sys.executable, "-m", "benchmarks.pipeline", "--case", content, str(spans)], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "benchmarks.pipeline", "--case", content, str(spans)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if answer.returncode:
             sys.exit(answer.stderr)
@@ -144,7 +147,9 @@ with tempfile.TemporaryDirectory() as d:
     store.close()
 print(json.dumps({"columnar": 40 * 512 / columnar, "walk": 40 * 512 / walked}))
 """
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, env=dict(os.environ))
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, env=dict(os.environ)
+    )
     if answer.returncode:
         sys.exit(answer.stderr)
     rates = json.loads(answer.stdout)

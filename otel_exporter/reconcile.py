@@ -44,9 +44,8 @@ GROUP BY tenant, call_key HAVING countIf(net NOT IN (0, 1)) > 0 OR countIf(net =
 ORDER BY tenant, call_key LIMIT {_MOST}
 """
 _STANDING: Final = f"""
-SELECT tenant, call_key AS key, any(handles) AS names, any(parent_span_id) AS parent, any(sources) AS seen_by,
-    any(status) AS outcome, any(issues) AS notes, any(input_tokens) AS input, any(output_tokens) AS output,
-    min(started_at) AS start, max(ended_at) AS end
+SELECT tenant, call_key AS key, any(handles) AS names, any(span_id) AS span, any(parent_span_id) AS parent,
+    any(sources) AS seen_by, any(issues) AS notes, any(started_at) AS start, any(ended_at) AS end
 FROM genai_ledger WHERE {_WITHIN} GROUP BY tenant, call_key, version HAVING sum(sign) > 0
 """
 #: Two calls stand that share an identity key, and nobody found the id to be used again.
@@ -59,34 +58,30 @@ FROM (
 GROUP BY tenant, name HAVING uniqExact(key) > 1 ORDER BY tenant, call_key LIMIT {_MOST}
 """
 _TRACED: Final = f"""
-SELECT *, substring(arrayJoin(arrayFilter(name -> startsWith(name, 'trace:'), names)), 7) AS trace,
-    match(key, '^(span:|log/)') AS nameless, concat('span:', trace, '/', parent) AS above
+SELECT tenant, key, seen_by, start, end, match(key, '^(span:|log/)') AS nameless,
+    substring(arrayJoin(arrayFilter(name -> startsWith(name, 'trace:'), names)), 7) AS trace,
+    concat('span:', trace, '/', parent) AS above, arrayPushBack(names, concat('span:', trace, '/', span)) AS spans
 FROM ({_STANDING})
 """
-#: A call without an id stands beside what it contains or is contained in, seen by others, as `processors.joining` sees
-#: it. Traces of very many calls are left out: pairs grow with the square.
+#: A call without an id stands beside one that it may be a view of: another source saw it at the same time, or their
+#: spans are the same, or parent and child. Traces of very many calls are left out: pairs grow with the square.
 _APART: Final = f"""
 SELECT DISTINCT tenant, arrayJoin([outer.key, inner.key]) AS call_key, 'apart' AS why
 FROM ({_TRACED}) AS outer INNER JOIN ({_TRACED}) AS inner ON outer.tenant = inner.tenant AND outer.trace = inner.trace
-WHERE outer.nameless AND outer.key != inner.key AND NOT hasAny(outer.seen_by, inner.seen_by)
-    AND outer.outcome = inner.outcome
-    AND ifNull(outer.input = inner.input, 1) AND ifNull(outer.output = inner.output, 1)
-    AND ((outer.start <= inner.start AND outer.end >= inner.end)
-        OR (outer.start >= inner.start AND outer.end <= inner.end)
-        OR has(outer.names, inner.above) OR has(inner.names, outer.above))
+WHERE outer.nameless AND outer.key != inner.key
+    AND (outer.start <= inner.end AND outer.end >= inner.start AND NOT hasAny(outer.seen_by, inner.seen_by)
+        OR has(outer.spans, inner.above) OR has(inner.spans, outer.above) OR hasAny(inner.spans, outer.spans))
     AND (outer.tenant, outer.trace) IN (
-        SELECT tenant, trace FROM ({_TRACED}) GROUP BY tenant, trace
-        HAVING count() BETWEEN 2 AND 200 AND max(nameless) AND length(groupUniqArrayArray(seen_by)) > 1
+        SELECT tenant, trace FROM ({_TRACED}) GROUP BY tenant, trace HAVING count() BETWEEN 2 AND 200 AND max(nameless)
     )
 ORDER BY tenant, call_key LIMIT {_MOST}
 """
-#: A client's observation stands with another call, although it lies around a gateway cache hit of the same answer: it
-#: means the hit (`processors.joining`).
+#: A client's view of a gateway cache hit stands with the original, whose id it repeats (60 s: when its log came).
 _CACHED: Final = f"""
 SELECT DISTINCT tenant, arrayJoin([hit.key, other.key]) AS call_key, 'cache hit' AS why
 FROM (
     SELECT tenant, call_key AS key, any(trace_id) AS trace, any(response_id) AS answer,
-        toUnixTimestamp64Nano(any(started_at)) AS start, toUnixTimestamp64Nano(any(ended_at)) AS end
+        toUnixTimestamp64Nano(any(started_at)) AS start, toUnixTimestamp64Nano(any(ended_at)) + 60000000000 AS end
     FROM genai_ledger WHERE {_WITHIN} AND cache_hit AND response_id != '' AND trace_id != ''
     GROUP BY tenant, call_key, version HAVING sum(sign) > 0
 ) AS hit INNER JOIN (

@@ -139,12 +139,16 @@ def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
     # Each observation of the inner call for itself: one that strayed into it by an id used twice must not stretch it.
     inner = calls.explode("start", "end").rename(lambda name: name if name == "trace_id" else f"i_{name}")
     pairs = outer.join(inner, on="trace_id").filter((pl.col("o_call") != pl.col("i_call")) & _may_be_one())
-    return pairs.select(
-        pl.col("o_call").alias("outer"),
-        pl.col("i_call").alias("inner"),
-        (_direct() | _same_span()).alias("direct"),
-        (pl.col("o_start") - pl.col("i_start")).abs().cast(pl.Int64).alias("distance"),
-    ).group_by("outer", "inner", maintain_order=True).agg(pl.col("direct").any(), pl.col("distance").min())
+    return (
+        pairs.select(
+            pl.col("o_call").alias("outer"),
+            pl.col("i_call").alias("inner"),
+            (_direct() | _same_span()).alias("direct"),
+            (pl.col("o_start") - pl.col("i_start")).abs().cast(pl.Int64).alias("distance"),
+        )
+        .group_by("outer", "inner", maintain_order=True)
+        .agg(pl.col("direct").any(), pl.col("distance").min())
+    )
 
 
 def _worth_a_look(traced: pl.DataFrame) -> pl.DataFrame:
@@ -236,7 +240,7 @@ def _named(rows: pl.DataFrame) -> pl.DataFrame:
         .group_by("call")
         .agg(
             pl.col("best").first(),
-            pl.col("part").min() == 0,
+            pl.col("part").max() == 0,  # what was contained has no part of its own
             pl.col("started_at").min().cast(pl.Int64).alias("first_start"),
             pl.len().alias("size"),
             (pl.col("named").sum() > 1).alias("by_id"),
@@ -245,7 +249,8 @@ def _named(rows: pl.DataFrame) -> pl.DataFrame:
     )
     reused = pl.concat_str("best", pl.lit("@"), "first_start")
     named = calls.select("call", call_key=pl.when("part").then("best").otherwise(reused), merged_by=_reason())
-    return rows.join(named, on="call", how="left", maintain_order="left")
+    named_rows = rows.join(named, on="call", how="left", maintain_order="left")
+    return named_rows.with_columns(pl.col("reused").any().over("call"))
 
 
 def _reason() -> pl.Expr:

@@ -24,6 +24,7 @@ from processors.contract import (
     Group,
     Role,
 )
+from processors.identify import unwrapped
 from processors.joining import cluster
 from processors.said import pack, unpack
 
@@ -37,9 +38,14 @@ _CONTENT: Final = [name for name in LEDGER_COLUMNS if name not in ("posted_at", 
 
 
 def handles(observations: pl.DataFrame) -> list[str]:
-    """Everything the ledger may already know these observations' calls by: their keys and traces."""
+    """Everything the ledger may already know these observations' calls by: their keys and traces.
+
+    For a gateway cache hit also the answer's id: clients that were taken for the original's turn out to be the hit's.
+    """
     traces = "trace:" + observations.filter(pl.col("trace_id") != "")["trace_id"]
-    return pl.concat([observations["keys"].explode().drop_nulls(), traces]).unique().sort().to_list()
+    hits = observations.filter(pl.col("cache_hit"))
+    answers = hits.select("id:" + unwrapped(pl.col("response_id"))).to_series().drop_nulls()
+    return pl.concat([observations["keys"].explode().drop_nulls(), traces, answers]).unique().sort().to_list()
 
 
 def post(

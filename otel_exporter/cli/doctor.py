@@ -42,8 +42,11 @@ def doctor(
 
 
 def _probed(settings: Settings, ask: Ask) -> Probe:
+    """Send a probe to the serve of the data directory, unless the questions go to another store than it writes."""
     from otel_exporter import runfile
     from otel_exporter.doctor import Probe, send_probe
 
-    running = runfile.find(settings.store.data_dir)
+    store = settings.store
+    writes_elsewhere = bool(store.server) and (store.data_dir / "clickhouse").is_dir()
+    running = None if writes_elsewhere else runfile.find(store.data_dir)
     return send_probe(running, ask) if running else Probe()

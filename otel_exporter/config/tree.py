@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -179,6 +179,9 @@ class SpoolSettings(Section):
     max_bytes: Size = Field(default=2 * GIB, description="Size of the spool; when full, senders are told to retry.")
 
 
+SHORTEST_HASH_KEY: Final = 16
+
+
 class ContentSettings(Section):
     """What happens to prompts, answers and identities before anything reaches a disk or a log."""
 
@@ -187,7 +190,8 @@ class ContentSettings(Section):
         description="Message content: `drop` it, `redact` secrets and personal data in it, `hash` it, `keep` it.",
     )
     identity: Literal["keep", "hash"] = Field(
-        default="keep", description="Identity attributes (user, end user, session): `keep`, or keyed `hash`."
+        default="keep",
+        description="Attributes that name people (user, end user, client address): `keep`, or keyed `hash`.",
     )
     hash_key: Secret | None = Field(default=None, description="Key of the hashes; needed by `hash`.")
     hash_key_file: Path | None = Field(default=None, description="File holding `hash_key`.")

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otel_exporter.asking import Ask, table
 from otel_exporter.doctor.facts import PROBE_SERVICE
-from otel_exporter.failures import Refused, RetryLater
+from otel_exporter.failures import RetryLater
 from otel_exporter.runfile import Running
 
 SPAN_NAME: Final = "doctor probe"
@@ -55,7 +55,10 @@ class Probe:
             return self.problem
         if not self.trace_id:
             return "no serve is running on this data directory: nothing was sent, stored data are examined"
-        return f"a probe span was acknowledged after {self.acknowledged_ms:.0f} ms and queryable after {self.queryable_ms:.0f} ms"
+        return (
+            f"a probe span was acknowledged after {self.acknowledged_ms:.0f} ms"
+            f" and queryable after {self.queryable_ms:.0f} ms"
+        )
 
 
 def send_probe(running: Running, ask: Ask, patience: float = PATIENCE) -> Probe:
@@ -63,8 +66,9 @@ def send_probe(running: Running, ask: Ask, patience: float = PATIENCE) -> Probe:
     trace_id, begun = os.urandom(16), time.monotonic()
     try:
         refusal = _export(running, _request(trace_id))
-    except OSError as error:
-        return Probe(problem=f"the running serve cannot be reached at {running.addresses['http']}: {error.strerror}")
+    except (OSError, http.client.HTTPException) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        return Probe(problem=f"the running serve cannot be reached at {running.addresses['http']}: {why}")
     if refusal:
         return Probe(problem=f"the running serve did not take a probe span: {refusal}")
     acknowledged = _since(begun)

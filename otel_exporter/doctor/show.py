@@ -12,6 +12,7 @@ from otel_exporter.doctor.probe import Probe
 from otel_exporter.render import Format, Table, render, safe, write_json
 
 _MARKS: Final = {Severity.LOST: "!!", Severity.MISSING: " !", Severity.NOTE: "  "}
+_SHOWN: Final = 10  # subjects of one finding that people see
 _HEADINGS: Final = {
     Severity.LOST: "Calls, tokens or money are lost",
     Severity.MISSING: "Missing: who asked, or what exactly",
@@ -98,14 +99,17 @@ def _alike(findings: Sequence[Finding]) -> Iterable[list[Finding]]:
 def _paragraph(same: Sequence[Finding]) -> Iterator[str]:
     first = same[0]
     yield f"{_MARKS[first.severity]} {first.rule}: {first.loss}."
-    widest = max(len(finding.subject) for finding in same)
-    for finding in same:
+    widest = max(len(finding.subject) for finding in same[:_SHOWN])
+    for finding in same[:_SHOWN]:
         of = f" of {finding.of}" if finding.of else ""
         example = f", for example trace {finding.example}" if finding.example else ""
         yield f"     {finding.subject or '(nameless)':<{widest}}  {finding.count}{of}{example}"
+    if len(same) > _SHOWN:
+        yield f"     ... and {len(same) - _SHOWN} more (--format json lists them all)"
     for change in dict.fromkeys(finding.mend for finding in same):
-        places = dict.fromkeys(finding.mend_in for finding in same if finding.mend == change)
-        yield f"   Mend it in: {'; '.join(places)}" if any(places) else "   Mend:"
+        places = list(dict.fromkeys(finding.mend_in for finding in same if finding.mend == change))
+        more = "; ..." if len(places) > _SHOWN else ""
+        yield f"   Mend it in: {'; '.join(places[:_SHOWN])}{more}" if any(places) else "   Mend:"
         yield from (f"     {line}" for line in change.split("\n"))
     yield f"   More: {first.page}"
 

@@ -21,7 +21,9 @@ _broke_off = _completed & ~says("input_token_count") & has("error.message")
 _code = pl.col("http.response.status_code").cast(pl.Int64, strict=False)
 _asks = pl.col("endpoint").fill_null("unknown").str.contains("^unknown$|responses|chat/completions")
 _refused = (
-    (_event == "codex.api_request") & _asks & ((_code >= 400) | (_code.is_null() & has("error.message"))).fill_null(False)
+    (_event == "codex.api_request")
+    & _asks
+    & ((_code >= 400) | (_code.is_null() & has("error.message"))).fill_null(False)
 )
 _failed = _broke_off | _refused
 

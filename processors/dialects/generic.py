@@ -13,7 +13,7 @@ import polars as pl
 from processors.contract import TEXTS
 from processors.dialects import otel_genai
 from processors.dialects.dialect import Dialect
-from processors.dialects.words import attr, has, says
+from processors.dialects.words import has, says
 
 _AGGREGATES: Final = (
     r"agent|tool|workflow|chain|graph|crew|handoff|guardrail|evaluat|plan|step|memory|session|retriev|llm_call"

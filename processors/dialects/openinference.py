@@ -82,9 +82,7 @@ SAID: Final = {
     "user_id": pl.coalesce(
         attr("user.id"), pl.when(~_is_anthropic).then(_user), first("resource:user.id", "resource:user.email")
     ),
-    "end_user": pl.coalesce(
-        json_at(containing(_parameters, '"user"'), "$.user"), pl.when(_is_anthropic).then(_user)
-    ),
+    "end_user": pl.coalesce(json_at(containing(_parameters, '"user"'), "$.user"), pl.when(_is_anthropic).then(_user)),
     "session_id": pl.coalesce(first("session.id"), json_at(_metadata, "$.session_id"), attr("resource:session.id")),
     "agent": first("agent.name", "gen_ai.agent.name"),
     "tags": pl.coalesce(text_list(pl.col("tag.tags")), text_list(json_at(_metadata, "$.tags"))),

@@ -17,7 +17,9 @@ from processors.dialects.dialect import Dialect
 from processors.dialects.words import attr, first, has, listed, milliseconds, text_list
 
 #: What a provider's name ends with: which of its APIs is used.
-_API: Final = r"\.(?:chat|completion|responses|embedding|text-?[eE]mbedding|messages|language-?[mM]odel|image|rerank(?:ing)?)$"
+_API: Final = (
+    r"\.(?:chat|completion|responses|embedding|text-?[eE]mbedding|messages|language-?[mM]odel|image|rerank(?:ing)?)$"
+)
 _operation_id = pl.col("ai.operationId")
 _metadata = "ai.telemetry.metadata"
 _provider = first("gen_ai.system", "ai.model.provider")

@@ -8,7 +8,8 @@ from otel_exporter.doctor.advice.rule import Mend, Rule, Severity
 from otel_exporter.doctor.facts import LOGS, SINCE, SPANS
 
 _POINTS: Final = " UNION ALL ".join(
-    f"SELECT ServiceName, MetricName FROM otel_metrics_{kind} WHERE TimeUnix >= {SINCE}" for kind in ("sum", "histogram")
+    f"SELECT ServiceName, MetricName FROM otel_metrics_{kind} WHERE TimeUnix >= {SINCE}"
+    for kind in ("sum", "histogram")
 )
 
 

@@ -99,7 +99,8 @@ RULES: Final = (
     Rule(
         name="calls.reported_twice",
         severity=Severity.NOTE,
-        sql=f"""SELECT ServiceName AS subject, 'proxy' AS side, count() AS count, argMax(TraceId, at) AS example,
+        sql=f"""SELECT ServiceName AS subject, if(startsWith(any(source), 'litellm'), 'litellm', '') AS side,
+            uniqExact(call) AS count, argMax(TraceId, at) AS example,
             arrayStringConcat(arraySort(groupUniqArray(source)), ', ') AS detail
             FROM (SELECT o.call_key AS call, o.source AS source, s.ServiceName AS ServiceName, s.SpanName AS SpanName,
                     s.ScopeName AS ScopeName, any(s.TraceId) AS TraceId, max(s.Timestamp) AS at
@@ -110,12 +111,13 @@ RULES: Final = (
         loss="the same producer reports the same call more than once ({detail}); it is counted once, and costs twice to"
         " send. A callback is registered twice, or an exporter",
         mends={
-            "": Mend(
+            "litellm": Mend(
                 "LiteLLM's config.yaml or code of {subject}",
                 'name "otel" once: in callbacks only, not in success_callback or failure_callback as well',
-            )
+            ),
+            "": Mend("code of {subject}", "instrument each library once, and export each span once"),
         },
-        page="litellm-proxy.md",
+        page="README.md",
     ),
     Rule(
         name="calls.response_id_reused",
@@ -125,7 +127,12 @@ RULES: Final = (
             FROM {CALLS} WHERE has(issues, 'response_id_reused') GROUP BY subject""",
         loss="answers of this provider ({detail}) come with ids used before; they are told apart by time and tokens, which"
         " is a guess when two are alike",
-        mends={"": Mend("the server behind it", "unique response ids; or ask it through a LiteLLM proxy, whose call id is unique")},
+        mends={
+            "": Mend(
+                "the server behind it",
+                "unique response ids; or ask it through a LiteLLM proxy, whose call id is unique",
+            )
+        },
         page="litellm-proxy.md",
     ),
     Rule(
@@ -150,7 +157,9 @@ RULES: Final = (
         sql=_with_issue("tokens_disagree"),
         loss="what is said of one call's tokens does not agree (input + output is not the total, or two sources differ);"
         " the better source is believed",
-        mends={"": Mend(NOWHERE, "nothing to change before somebody has looked at the example; the issue stays on the row")},
+        mends={
+            "": Mend(NOWHERE, "nothing to change before somebody has looked at the example; the issue stays on the row")
+        },
         page="README.md",
     ),
     Rule(

@@ -9,7 +9,9 @@ from otel_exporter.doctor.facts import SEEN, SPANS, has
 
 _COUNTED: Final = "ServiceName AS subject, count() AS count, argMax(TraceId, Timestamp) AS example"
 _OPENAI_V2: Final = "(startsWith(ScopeName, 'opentelemetry.instrumentation.openai_v2') OR (ScopeName ="
-_ANTHROPIC: Final = "match(ScopeName, '^(openinference|openlit|opentelemetry)[.]instrumentation[.](genai[.])?anthropic')"
+_ANTHROPIC: Final = (
+    "match(ScopeName, '^(openinference|openlit|opentelemetry)[.]instrumentation[.](genai[.])?anthropic')"
+)
 #: Operations that repeat the totals of the calls inside them.
 _AGGREGATES: Final = "('invoke_agent', 'create_agent', 'execute_tool', 'invoke_workflow', 'invoke_agent_step')"
 
@@ -84,7 +86,9 @@ RULES: Final = (
             AND SpanAttributes['openinference.span.kind'] IN ('LLM', 'EMBEDDING') GROUP BY subject""",
         loss="OpenInference does not send the answer's id: a call that another producer reports too is recognised by its"
         " trace only",
-        mends={"": Mend("{subject}", "one trace from client to gateway (send traceparent): within it the two are joined")},
+        mends={
+            "": Mend("{subject}", "one trace from client to gateway (send traceparent): within it the two are joined")
+        },
         page="openinference.md",
     ),
     Rule(

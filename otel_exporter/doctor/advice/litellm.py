@@ -96,7 +96,9 @@ RULES: Final = (
         loss="LiteLLM v2 exports asynchronous calls only: what this application asks with litellm.completion() is"
         " nowhere, and nothing here can show it",
         mends={
-            "": Mend(_ENVIRONMENT, "unset LITELLM_OTEL_V2    # or call litellm.acompletion(); the proxy is not concerned")
+            "": Mend(
+                _ENVIRONMENT, "unset LITELLM_OTEL_V2    # or call litellm.acompletion(); the proxy is not concerned"
+            )
         },
         page=_PAGE,
     ),

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 #: What a question may answer, and what is assumed when it does not.
 COLUMNS: Final[Mapping[str, Any]] = {"subject": "", "side": "", "count": 0, "of": 0, "example": "", "detail": ""}
-MOST_SUBJECTS: Final = 20
+MOST_SUBJECTS: Final = 1000
 NOWHERE: Final = ""
 
 

@@ -130,7 +130,9 @@ def test_what_is_broken_is_named(racing: Racing) -> None:
 def test_the_writer_mends_between_batches(racing: Racing, tmp_path: Path) -> None:
     """A writer mends recent calls when it starts and every hour, in a batch of its own before the next segment."""
     seconds = [0.0]
-    recent = [row | _shifted(row) for row in observations_of([Call(1, 0, 0, (25, 12), False, None, frozenset({"raw"}))])]
+    recent = [
+        row | _shifted(row) for row in observations_of([Call(1, 0, 0, (25, 12), False, None, frozenset({"raw"}))])
+    ]
     racing.post("writer", recent, recent)
     reconciler = Reconciler(racing.store, free, clock=lambda: seconds[0])
     spool = Spool(tmp_path / "spool", max_bytes=2**24)
