@@ -48,15 +48,17 @@ class Service:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, self._stop.set)
-        with runfile.claim(self._settings.store.data_dir) as claim:
-            with assembled(self._settings, self._checklist, reconciling=True) as parts:
-                async with self._listening(parts, claim.token) as addresses:
-                    running = claim.publish(addresses)
-                    log.info("serving", **addresses)
-                    self._checklist.waiting(addresses)
-                    self._started(running)
-                    await self._stop.wait()
-                    log.info("stopping")
+        with (
+            runfile.claim(self._settings.store.data_dir) as claim,
+            assembled(self._settings, self._checklist, reconciling=True) as parts,
+        ):
+            async with self._listening(parts, claim.token) as addresses:
+                running = claim.publish(addresses)
+                log.info("serving", **addresses)
+                self._checklist.waiting(addresses)
+                self._started(running)
+                await self._stop.wait()
+                log.info("stopping")
 
     def stop(self) -> None:
         """Ask the service to stop; from its own event loop."""

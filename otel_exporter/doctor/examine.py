@@ -13,11 +13,12 @@ from otel_exporter.doctor.advice import RULES, Finding, Rule
 from otel_exporter.doctor.advice.rule import MOST_SUBJECTS
 from otel_exporter.doctor.facts import LOGS, PROBE_SERVICE, SEEN, SIDE, SINCE, SPANS
 
-_SDK: Final = """concat(ResourceAttributes['telemetry.sdk.language'], ' ', ResourceAttributes['telemetry.sdk.name'], ' ',
-    ResourceAttributes['telemetry.sdk.version'])"""
+_SDK: Final = """arrayStringConcat(arrayMap(part -> ResourceAttributes[concat('telemetry.sdk.', part)],
+    ['language', 'name', 'version']), ' ')"""
 _GROUPED: Final = "GROUP BY shape, side, service, scope, version, sdk"
 _OF_SPANS: Final = f"""SELECT shape, if(startsWith(shape, 'litellm.'), where_it_ran, '') AS side, 'traces' AS signal,
-    ServiceName AS service, ScopeName AS scope, {shapes.version()} AS version, {_SDK} AS sdk, count() AS records, uniqExactIf(call_key, call_key != '') AS calls,
+    ServiceName AS service, ScopeName AS scope, {shapes.version()} AS version, {_SDK} AS sdk,
+    count() AS records, uniqExactIf(call_key, call_key != '') AS calls,
     arraySort(groupUniqArrayIf(source, source != '')) AS read_as, max(Timestamp) AS last_seen
     FROM (SELECT *, {shapes.of_spans()} AS shape, {SIDE} AS where_it_ran, concat(TraceId, '/', SpanId) AS observation
         FROM {SPANS}) AS span LEFT JOIN {SEEN} AS seen ON span.observation = seen.observation
@@ -27,9 +28,9 @@ _OF_RECORDS: Final = f"""SELECT shape, '' AS side, 'logs' AS signal, ServiceName
     {shapes.version()} AS version, {_SDK} AS sdk, count() AS records, uniqExactIf(call_key, call_key != '') AS calls,
     arraySort(groupUniqArrayIf(source, source != '')) AS read_as, max(Timestamp) AS last_seen
     FROM (SELECT *, {shapes.of_records()} AS shape,
-        concat('log/', TraceId, '/', SpanId, '/', toString(toUnixTimestamp64Nano(Timestamp))) AS record FROM {LOGS}) AS log
-    LEFT JOIN (SELECT DISTINCT call_key, source, arrayStringConcat(arraySlice(splitByChar('/', observation), 1, 4), '/')
-        AS record FROM {SEEN} WHERE startsWith(observation, 'log/')) AS seen ON log.record = seen.record
+        concat('log/', TraceId, '/', SpanId, '/', toString(toUnixTimestamp64Nano(Timestamp))) AS record
+        FROM {LOGS}) AS log LEFT JOIN (SELECT DISTINCT call_key, source,
+            arrayStringConcat(arraySlice(splitByChar('/', observation), 1, 4), '/') AS record FROM {SEEN} WHERE startsWith(observation, 'log/')) AS seen ON log.record = seen.record
     WHERE shape != '' {_GROUPED}"""
 _POINTS: Final = " UNION ALL ".join(
     f"SELECT ServiceName, ScopeName, ScopeVersion, MetricName, ResourceAttributes, TimeUnix FROM otel_metrics_{kind}"

@@ -51,7 +51,8 @@ def _records(probe: Probe, found: Examination) -> Iterator[dict[str, Any]]:
 
 def _for_people(probe: Probe, found: Examination) -> Iterator[str]:
     yield f"Path: {safe(probe.sentence)}.\n"
-    yield f"Since {found.since:%Y-%m-%d %H:%M} UTC: {found.spans} spans, {found.records} log records, {found.calls} calls.\n\n"
+    arrived = f"{found.spans} spans, {found.records} log records, {found.calls} calls"
+    yield f"Since {found.since:%Y-%m-%d %H:%M} UTC: {arrived}.\n\n"
     if not found.emitters:
         yield "No producer of LLM telemetry in this time"
         yield f"; the last span came {found.last_span} (--since looks further back).\n" if found.spans else ".\n"

@@ -1,6 +1,7 @@
 """Codex: the end of an answer (``codex.sse_event`` of kind ``response.completed``) and requests that failed.
 
-Read in codex-rs/otel and core: the counts come once, on an event of their own; an answer that broke off is such an event
+Read in codex-rs/otel and core: the counts come once, on an event of their own; an answer that broke off is such an
+event
 with an error instead. ``codex.api_request`` of a request that went well is the same call again, without counts. Nothing
 names a call, so that the conversation and the moment must. `tool_token_count` is the total.
 """

@@ -1,6 +1,7 @@
 """VS Code Copilot Chat: the GenAI conventions' event and CLIENT span of each call, with words of its own.
 
-An event without a trace is named by the moment, where the answer's id is not told. An event without counts and without an error was written for a request that came to nothing.
+An event without a trace is named by the moment, where the answer's id is not told. An event without counts and
+without an error was written for a request that came to nothing.
 """
 
 from __future__ import annotations

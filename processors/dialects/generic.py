@@ -1,6 +1,7 @@
 """Whoever sends `gen_ai.*` usage and has no dialect: counted, with the issue ``generic_dialect``.
 
-Conventions of such a producer (does input include cached tokens?) are not known; its numbers decide. What looks like the
+Conventions of such a producer (does input include cached tokens?) are not known; its numbers decide. What looks like
+the
 total of several calls (agents, workflows, tools) is left out.
 """
 

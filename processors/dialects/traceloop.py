@@ -1,6 +1,7 @@
 """OpenLLMetry (Traceloop): the GenAI conventions, old names in old versions, and words of its own.
 
-Workflows, tasks, agents and tools are marked by `traceloop.span.kind`. Anthropic's input includes cached tokens (it adds
+Workflows, tasks, agents and tools are marked by `traceloop.span.kind`. Anthropic's input includes cached tokens (it
+adds
 them up); its streams count one output token too many.
 """
 
@@ -31,7 +32,9 @@ SAID: Final = {
         otel_genai.OPERATION, _type.replace_strict(_TYPES, default=None, return_dtype=pl.String)
     ),
     "total_tokens": first("gen_ai.usage.total_tokens", "llm.usage.total_tokens"),
-    "cache_read_tokens": pl.coalesce(otel_genai.SAID["cache_read_tokens"], attr("gen_ai.usage.cache_read_input_tokens")),
+    "cache_read_tokens": pl.coalesce(
+        otel_genai.SAID["cache_read_tokens"], attr("gen_ai.usage.cache_read_input_tokens")
+    ),
     "cache_write_tokens": pl.coalesce(
         otel_genai.SAID["cache_write_tokens"], attr("gen_ai.usage.cache_creation_input_tokens")
     ),

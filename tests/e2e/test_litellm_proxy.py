@@ -112,7 +112,7 @@ def test_custom_auth_loses_the_span_and_the_mend_brings_it(
 def test_calls_inside_one_span_overwrite_each_other_until_mended(
     house: House, upstream: str, name: str, variables: dict[str, str], whole: int
 ) -> None:
-    """Of two SDK calls in one span of the application one is overwritten and said to be; with the mend all are whole."""
+    """Of two SDK calls in one span of the application one is overwritten, and said to be; mended, all are whole."""
     environment = outside(
         OTEL_EXPORTER="otlp_http",
         OTEL_ENDPOINT=house.url,

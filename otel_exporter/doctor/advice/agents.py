@@ -48,7 +48,8 @@ RULES: Final = (
         mends={
             "": Mend(
                 "~/.codex/config.toml",
-                '[otel]\nexporter = {{ otlp-http = {{ endpoint = "http://127.0.0.1:4318/v1/logs", protocol = "binary" }} }}',
+                '[otel]\nexporter = {{ otlp-http = {{ endpoint = "http://127.0.0.1:4318/v1/logs",'
+                ' protocol = "binary" }} }}',
             )
         },
         page="codex.md",

@@ -10,6 +10,7 @@ from otel_exporter.doctor.facts import CALLS, SEEN, SPANS
 _WHO: Final = "if(gateway != '', 'the gateway', application) AS subject, if(gateway != '', 'proxy', 'sdk') AS side"
 _TOKENTIDE: Final = "Tokentide's configuration"
 #: Team and key are said by whoever holds the key, so an application's missing team is mended there.
+_ALIASES: Final = f"(SELECT requested_model FROM {CALLS} WHERE gateway != '' AND requested_model != model)"
 _OF_CALLS: Final = "count() AS of, argMaxIf(trace_id, started_at, {condition}) AS example"
 
 
@@ -28,8 +29,8 @@ RULES: Final = (
         name="calls.tokens_unknown",
         severity=Severity.LOST,
         sql=_lacking("has(issues, 'tokens_unknown')", "status = 'ok'"),
-        loss="answered calls without token counts: a provider counts a stream's tokens only when asked to, so their cost"
-        " is unknown (not zero)",
+        loss="answered calls without token counts: a provider counts a stream's tokens only when asked to, so"
+        " their cost is unknown (not zero)",
         mends={
             "proxy": Mend("LiteLLM's config.yaml", "general_settings: {{always_include_stream_usage: true}}"),
             "": Mend("the request, in {subject}", 'stream_options={{"include_usage": True}}'),
@@ -42,8 +43,7 @@ RULES: Final = (
         sql=f"""SELECT if(model != '', model, requested_model) AS subject, provider AS detail,
             count() AS count, argMax(trace_id, started_at) AS example
             FROM {CALLS} WHERE hasAny(issues, ['unpriced_model', 'unpriced_unit'])
-            AND (gateway != '' OR requested_model = '' OR requested_model NOT IN
-                (SELECT requested_model FROM {CALLS} WHERE gateway != '' AND requested_model != model))
+            AND (gateway != '' OR requested_model = '' OR requested_model NOT IN {_ALIASES})
             GROUP BY subject, detail""",
         loss="nobody knows a price for this model of provider '{detail}': its cost is unknown (not zero)",
         mends={
@@ -60,10 +60,9 @@ RULES: Final = (
         sql=f"""SELECT application AS subject, count() AS count, argMax(trace_id, started_at) AS example,
             arrayStringConcat(arraySort(groupUniqArray(5)(requested_model)), ', ') AS detail
             FROM {CALLS} WHERE gateway = '' AND cost_usd IS NULL AND requested_model != ''
-            AND requested_model IN (SELECT requested_model FROM {CALLS} WHERE gateway != '' AND requested_model != model)
-            GROUP BY subject""",
-        loss="the client reports a gateway's alias ({detail}) as the model, which has no price, and its span is not"
-        " joined with the gateway's: the same call may also be there as the gateway's",
+            AND requested_model IN {_ALIASES} GROUP BY subject""",
+        loss="the client reports a gateway's alias ({detail}) as the model, which has no price, and its span is"
+        " not joined with the gateway's: the same call may also be there as the gateway's",
         mends={
             "": Mend(
                 "{subject}",
@@ -77,16 +76,18 @@ RULES: Final = (
         name="calls.client_not_joined",
         severity=Severity.LOST,
         sql=f"""SELECT c.application AS subject, uniqExact(c.call_key) AS count,
-            argMax(c.trace_id, c.started_at) AS example, arrayStringConcat(arraySort(groupUniqArrayArray(c.sources)), ', ')
-            AS detail FROM {CALLS} AS c INNER JOIN {CALLS} AS g ON c.input_tokens = g.input_tokens
+            argMax(c.trace_id, c.started_at) AS example,
+            arrayStringConcat(arraySort(groupUniqArrayArray(c.sources)), ', ') AS detail
+            FROM {CALLS} AS c INNER JOIN {CALLS} AS g ON c.input_tokens = g.input_tokens
                 AND c.output_tokens = g.output_tokens
                 AND toStartOfMinute(c.started_at) = toStartOfMinute(g.started_at)
             WHERE c.gateway = '' AND g.gateway != '' AND c.trace_id != g.trace_id AND c.status = g.status
             AND c.started_at <= g.started_at AND c.ended_at >= g.ended_at
             AND (startsWith(c.model, g.model) OR c.model IN (g.requested_model, g.response_model)
                 OR startsWith(g.model, c.model)) GROUP BY subject""",
-        loss="calls that a client reports ({detail}) look like calls a gateway reports in another trace: same model, same"
-        " tokens, one around the other. Nothing proves it (no shared id, no shared trace), so both are counted",
+        loss="calls that a client reports ({detail}) look like calls a gateway reports in another trace: same"
+        " model, same tokens, one around the other. Nothing proves it (no shared id, no shared trace), so both"
+        " are counted",
         mends={
             "": Mend(
                 "{subject}",
@@ -104,12 +105,12 @@ RULES: Final = (
             arrayStringConcat(arraySort(groupUniqArray(source)), ', ') AS detail
             FROM (SELECT o.call_key AS call, o.source AS source, s.ServiceName AS ServiceName, s.SpanName AS SpanName,
                     s.ScopeName AS ScopeName, any(s.TraceId) AS TraceId, max(s.Timestamp) AS at
-                FROM {SEEN} AS o INNER JOIN (SELECT DISTINCT TraceId, SpanId, ServiceName, SpanName, ScopeName, Timestamp
-                    FROM {SPANS}) AS s ON o.observation = concat(s.TraceId, '/', s.SpanId)
+                FROM {SEEN} AS o INNER JOIN
+                    (SELECT DISTINCT TraceId, SpanId, ServiceName, SpanName, ScopeName, Timestamp FROM {SPANS}) AS s ON o.observation = concat(s.TraceId, '/', s.SpanId)
                 GROUP BY call, source, ServiceName, SpanName, ScopeName HAVING uniqExact(s.TraceId, s.SpanId) > 1)
             GROUP BY subject""",
-        loss="the same producer reports the same call more than once ({detail}); it is counted once, and costs twice to"
-        " send. A callback is registered twice, or an exporter",
+        loss="the same producer reports the same call more than once ({detail}); it is counted once, and costs"
+        " twice to send. A callback is registered twice, or an exporter",
         mends={
             "litellm": Mend(
                 "LiteLLM's config.yaml or code of {subject}",
@@ -125,8 +126,8 @@ RULES: Final = (
         sql=f"""SELECT provider AS subject, count() AS count, argMax(trace_id, started_at) AS example,
             arrayStringConcat(arraySort(groupUniqArray(5)(model)), ', ') AS detail
             FROM {CALLS} WHERE has(issues, 'response_id_reused') GROUP BY subject""",
-        loss="answers of this provider ({detail}) come with ids used before; they are told apart by time and tokens, which"
-        " is a guess when two are alike",
+        loss="answers of this provider ({detail}) come with ids used before; they are told apart by time and"
+        " tokens, which is a guess when two are alike",
         mends={
             "": Mend(
                 "the server behind it",
@@ -146,7 +147,7 @@ RULES: Final = (
         mends={
             "": Mend(
                 _TOKENTIDE,
-                "prices: {{charge: local}}    # to charge the price book's; or correct the price on the side that is wrong",
+                "prices: {{charge: local}}    # charges the price book's; or correct the price that is wrong",
             )
         },
         page="../prices.md",
@@ -155,8 +156,8 @@ RULES: Final = (
         name="calls.tokens_disagree",
         severity=Severity.NOTE,
         sql=_with_issue("tokens_disagree"),
-        loss="what is said of one call's tokens does not agree (input + output is not the total, or two sources differ);"
-        " the better source is believed",
+        loss="what is said of one call's tokens does not agree (input + output is not the total, or two sources"
+        " differ); the better source is believed",
         mends={
             "": Mend(NOWHERE, "nothing to change before somebody has looked at the example; the issue stays on the row")
         },
@@ -166,8 +167,8 @@ RULES: Final = (
         name="calls.cache_convention",
         severity=Severity.NOTE,
         sql=_with_issue("cache_convention_contradicted"),
-        loss="more cached tokens than input tokens: this producer counts them apart, against its convention; they were"
-        " added up",
+        loss="more cached tokens than input tokens: this producer counts them apart, against its convention; they"
+        " were added up",
         mends={"": Mend(NOWHERE, "nothing to change: the numbers prove it; the issue stays on the row")},
         page="README.md",
     ),
@@ -199,7 +200,7 @@ RULES: Final = (
         mends={
             "proxy": Mend(
                 "the request to the gateway",
-                'metadata: {{"tags": ["<tag>"]}} in its body    # LiteLLM v1 passes them on; v2 passes single values only',
+                'metadata: {{"tags": ["<tag>"]}} in its body    # LiteLLM v1 passes them on; v2 single values only',
             ),
             "": Mend(
                 "environment of {subject}",

@@ -15,23 +15,26 @@ _ANTHROPIC: Final = (
 #: Operations that repeat the totals of the calls inside them.
 _AGGREGATES: Final = "('invoke_agent', 'create_agent', 'execute_tool', 'invoke_workflow', 'invoke_agent_step')"
 
+_USAGE: Final = has("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
+
 RULES: Final = (
     Rule(
         name="usage_unread",
         severity=Severity.LOST,
         sql=f"""SELECT ScopeName AS subject, count() AS count, argMax(TraceId, Timestamp) AS example,
             arrayStringConcat(arraySort(groupUniqArray(5)(SpanName)), ', ') AS detail
-            FROM {SPANS} WHERE {has("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")}
+            FROM {SPANS} WHERE {_USAGE}
             AND SpanAttributes['gen_ai.operation.name'] NOT IN {_AGGREGATES}
             AND SpanAttributes['openinference.span.kind'] NOT IN ('AGENT', 'CHAIN', 'TOOL')
             AND concat(TraceId, '/', SpanId) NOT IN (SELECT observation FROM {SEEN})
             GROUP BY subject""",
-        loss="spans ({detail}) carry token counts and are read as no call: nobody told us what they are, or they repeat"
-        " other spans' totals",
+        loss="spans ({detail}) carry token counts and are read as no call: nobody told us what they are, or they"
+        " repeat other spans' totals",
         mends={
             "": Mend(
                 "the producer",
-                "gen_ai.operation.name, gen_ai.provider.name and gen_ai.request.model on the span; or a dialect of your own",
+                "gen_ai.operation.name, gen_ai.provider.name and gen_ai.request.model on the span;"
+                " or a dialect of your own",
             )
         },
         page="README.md",
@@ -42,8 +45,8 @@ RULES: Final = (
         sql=f"""SELECT {_COUNTED} FROM {SPANS} WHERE startsWith(ScopeName, 'openlit.')
             AND toFloat64OrNull(SpanAttributes['gen_ai.usage.cost']) = 0
             AND toFloat64OrZero(SpanAttributes['gen_ai.usage.input_tokens']) > 0 GROUP BY subject""",
-        loss="OpenLIT reports a cost of 0 for calls with tokens: it did not get its price file, or the model is not in it."
-        " 0 is not believed; the price book prices these calls",
+        loss="OpenLIT reports a cost of 0 for calls with tokens: it did not get its price file, or the model is"
+        " not in it. 0 is not believed; the price book prices these calls",
         mends={
             "": Mend(
                 "code of {subject}",
@@ -69,12 +72,12 @@ RULES: Final = (
         severity=Severity.NOTE,
         sql=f"""SELECT {_COUNTED} FROM {SPANS} WHERE {_OPENAI_V2} 'opentelemetry.util.genai.handler'
             AND SpanAttributes['gen_ai.provider.name'] = 'openai')) GROUP BY subject""",
-        loss="this instrumentation says nothing of cached and reasoning tokens or of streaming, and nothing at all of the"
-        " Responses API: cached input is priced as fresh",
+        loss="this instrumentation says nothing of cached and reasoning tokens or of streaming, and nothing at all"
+        " of the Responses API: cached input is priced as fresh",
         mends={
             "": Mend(
                 "packages of {subject}",
-                "opentelemetry-instrumentation-genai-openai >= 1.3b0 in place of opentelemetry-instrumentation-openai-v2",
+                "opentelemetry-instrumentation-genai-openai >= 1.3b0, not opentelemetry-instrumentation-openai-v2",
             )
         },
         page="otel-genai.md",
@@ -84,8 +87,8 @@ RULES: Final = (
         severity=Severity.NOTE,
         sql=f"""SELECT {_COUNTED} FROM {SPANS} WHERE startsWith(ScopeName, 'openinference.')
             AND SpanAttributes['openinference.span.kind'] IN ('LLM', 'EMBEDDING') GROUP BY subject""",
-        loss="OpenInference does not send the answer's id: a call that another producer reports too is recognised by its"
-        " trace only",
+        loss="OpenInference does not send the answer's id: a call that another producer reports too is recognised"
+        " by its trace only",
         mends={
             "": Mend("{subject}", "one trace from client to gateway (send traceparent): within it the two are joined")
         },
@@ -96,8 +99,8 @@ RULES: Final = (
         severity=Severity.NOTE,
         sql=f"""SELECT {_COUNTED} FROM {SPANS} WHERE startsWith(ScopeName, 'com.anthropic.sdk')
             AND ServiceName IN (SELECT ServiceName FROM {SPANS} WHERE {_ANTHROPIC}) GROUP BY subject""",
-        loss="the Anthropic SDK (2.11 and newer) sends spans of its own beside the instrumentation's: two per call. They"
-        " are counted as one, and cost twice to send",
+        loss="the Anthropic SDK (2.11 and newer) sends spans of its own beside the instrumentation's: two per"
+        " call. They are counted as one, and cost twice to send",
         mends={"": Mend("environment of {subject}", "ANTHROPIC_OPEN_TELEMETRY=false    # or drop the instrumentation")},
         page="otel-genai.md",
     ),

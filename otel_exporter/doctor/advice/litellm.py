@@ -39,8 +39,9 @@ RULES: Final = (
         severity=Severity.LOST,
         sql=f"""SELECT ServiceName AS subject, side, sum(raw - 1) AS count, sum(raw) AS of,
             argMax(TraceId, Timestamp) AS example FROM {_SHARED} GROUP BY subject, side""",
-        loss="several calls were written on one span of the application, each over the one before: of all but the last,"
-        " only the provider's raw answer is left (tokens and model), without reported cost, key, team, tags or failures",
+        loss="several calls were written on one span of the application, each over the one before: of all but the"
+        " last, only the provider's raw answer is left (tokens and model), without reported cost, key, team,"
+        " tags or failures",
         mends={"": _OWN_SPAN},
         page=_PAGE,
     ),
@@ -52,8 +53,9 @@ RULES: Final = (
             FROM (SELECT *, {RAW_HAS_ITS_CALL} AS has_call FROM {SPANS}
                 WHERE {RAW} AND ({_PARENT_CAME} OR {_SHOULD_EXIST}))
             GROUP BY subject, side HAVING count > 0""",
-        loss="the span with the call's attributes never came (a proxy with custom_auth loses it: LiteLLM writes on a span"
-        " that has ended); only the provider's raw answer is left, without reported cost, key, user, tags or failures",
+        loss="the span with the call's attributes never came (a proxy with custom_auth loses it: LiteLLM writes on"
+        " a span that has ended); only the provider's raw answer is left, without reported cost, key, user,"
+        " tags or failures",
         mends={"": _OWN_SPAN},
         page=_PAGE,
     ),
@@ -63,8 +65,8 @@ RULES: Final = (
         sql=f"""SELECT {_COUNTED} FROM (SELECT *, {SIDE} AS side FROM {SPANS}
             WHERE {_ANSWERED} AND ScopeName != 'litellm' AND (TraceId, SpanId) NOT IN
                 (SELECT TraceId, ParentSpanId FROM {_SHARED})) GROUP BY subject, side""",
-        loss="calls are written on a span of the application: its times are not the call's, and a second call inside the"
-        " same span would overwrite the first",
+        loss="calls are written on a span of the application: its times are not the call's, and a second call"
+        " inside the same span would overwrite the first",
         mends={"": _OWN_SPAN},
         page=_PAGE,
     ),
@@ -78,12 +80,12 @@ RULES: Final = (
                     countIf({V1} OR {V2}) AS seen
                 FROM {SPANS} WHERE {SIDE} = 'proxy' GROUP BY TraceId, ServiceName HAVING told > seen)
             GROUP BY subject, side""",
-        loss="LiteLLM says it tried a provider more often than there are spans: of a request's failed attempts it exports"
-        " the first only, so the others are not in the ledger",
+        loss="LiteLLM says it tried a provider more often than there are spans: of a request's failed attempts it"
+        " exports the first only, so the others are not in the ledger",
         mends={
             "": Mend(
                 NOWHERE,
-                "no setting of LiteLLM 1.106 brings them; a CustomLogger with async_log_failure_event sees every attempt",
+                "no setting of LiteLLM 1.106 brings them; a CustomLogger with async_log_failure_event sees all",
             )
         },
         page=_PAGE,
@@ -109,8 +111,8 @@ RULES: Final = (
             argMaxIf(TraceId, Timestamp, bare) AS example
             FROM (SELECT *, {SIDE} AS side, NOT {has("gen_ai.operation.name")} AS bare FROM {SPANS} WHERE {_ANSWERED})
             GROUP BY subject, side HAVING count > 0""",
-        loss="with message content switched off, LiteLLM v1 also leaves out the operation's name, the finish reasons and"
-        " the tools",
+        loss="with message content switched off, LiteLLM v1 also leaves out the operation's name, the finish"
+        " reasons and the tools",
         mends={
             "": Mend(
                 _ENVIRONMENT,
@@ -173,8 +175,8 @@ RULES: Final = (
         sql=f"""SELECT {_COUNTED} FROM (SELECT *, {SIDE} AS side FROM {SPANS} WHERE {V1} AND arrayExists(
             k -> startsWith(SpanAttributes[k], '{{') AND NOT endsWith(SpanAttributes[k], '}}'),
             ['hidden_params', 'metadata.usage_object', 'metadata.requester_metadata'])) GROUP BY subject, side""",
-        loss="long attribute values arrive cut, so what they hold (cached and reasoning tokens, metadata, deployment)"
-        " cannot be read",
+        loss="long attribute values arrive cut, so what they hold (cached and reasoning tokens, metadata,"
+        " deployment) cannot be read",
         mends={
             "": Mend(_ENVIRONMENT, "unset OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT")
         },
@@ -185,8 +187,8 @@ RULES: Final = (
         severity=Severity.NOTE,
         sql=f"""SELECT {_COUNTED} FROM (SELECT *, {SIDE} AS side FROM {SPANS} WHERE {V1} AND NOT {SEMCONV}
             AND startsWith(SpanAttributes['metadata.usage_object'], '{{''')) GROUP BY subject, side""",
-        loss="LiteLLM v1 sends cached, reasoning and audio tokens only inside a Python dictionary's text; Tokentide reads"
-        " it (up to 64 KiB), other readers of otel_traces do not",
+        loss="LiteLLM v1 sends cached, reasoning and audio tokens only inside a Python dictionary's text;"
+        " Tokentide reads it (up to 64 KiB), other readers of otel_traces do not",
         mends={"": Mend(NOWHERE, "nothing to change: genai_calls has them as columns")},
         page=_PAGE,
     ),
@@ -194,13 +196,13 @@ RULES: Final = (
         name="litellm.no_time_to_first_token",
         severity=Severity.MISSING,
         sql=f"""SELECT {_COUNTED} FROM (SELECT *, {SIDE} AS side FROM {SPANS} WHERE {_ANSWERED}
-            AND (lower(SpanAttributes['llm.is_streaming']) = 'true' OR SpanAttributes['gen_ai.request.stream'] = 'true'))
+            AND 'true' IN (lower(SpanAttributes['llm.is_streaming']), SpanAttributes['gen_ai.request.stream']))
             GROUP BY subject, side""",
         loss="LiteLLM v1's spans do not say when a stream's first token came (ttft_ms is unknown)",
         mends={
             "proxy": Mend(
                 _ENVIRONMENT,
-                "LITELLM_OTEL_V2=true    # per call; or, as a histogram only: LITELLM_OTEL_INTEGRATION_ENABLE_METRICS=true",
+                "LITELLM_OTEL_V2=true    # per call; or LITELLM_OTEL_INTEGRATION_ENABLE_METRICS=true, a histogram",
             ),
             "": Mend(_ENVIRONMENT, "LITELLM_OTEL_INTEGRATION_ENABLE_METRICS=true    # as a histogram only"),
         },
