@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Observations of one call may start this far apart (clocks, retries inside a client span): DESIGN 5.
 SKEW: Final = timedelta(hours=1)
+#: The last second a DateTime64(9) can name: a sender's clock may say anything, ClickHouse refuses to be asked for more.
+_END_OF_TIME: Final = datetime(2262, 4, 11, 23, 47, 16, tzinfo=UTC)
 
 
 class LedgerPoster:
@@ -40,14 +42,19 @@ class LedgerPoster:
         if observations.is_empty():
             return {}
         with stage("lookup"):
-            since, until = observations["started_at"].min(), observations["ended_at"].max()
-            assert isinstance(since, datetime) and isinstance(until, datetime)
-            current = self._store.ledger_entries(tenant, handles(observations), since - SKEW, until + SKEW)
+            current = self._store.ledger_entries(tenant, handles(observations), *_around(observations))
         with stage("post"):
             entries = post(observations, current, self._price, self._now())
         _count(entries)
         self._posted(entries)
         return {"genai_ledger": entries} if entries.height else {}
+
+
+def _around(observations: pl.DataFrame) -> tuple[datetime, datetime]:
+    """The hours in which calls that may be theirs have started."""
+    since, until = observations["started_at"].min(), observations["ended_at"].max()
+    assert isinstance(since, datetime) and isinstance(until, datetime)
+    return since - SKEW, min(until, _END_OF_TIME - SKEW) + SKEW
 
 
 def _count(entries: pl.DataFrame) -> None:

@@ -13,9 +13,10 @@ from processors.dialects import otel_genai
 from processors.dialects.dialect import Dialect
 from processors.dialects.words import attr, first, has, is_true, listed
 
-_is_sdk = pl.col("@scope").str.starts_with("com.anthropic.sdk").fill_null(False) | has(
-    "anthropic.request.id", "anthropic.message.stop_reason", "anthropic.response.service_tier"
-)
+#: A failure has only the route.
+_is_sdk = has("anthropic.request.id", "anthropic.message.stop_reason", "anthropic.response.service_tier") | (
+    pl.col("http.route") == "/v1/messages"
+).fill_null(False)
 
 SAID: Final = {
     **otel_genai.SAID,

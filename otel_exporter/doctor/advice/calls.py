@@ -80,7 +80,7 @@ RULES: Final = (
             arrayStringConcat(arraySort(groupUniqArrayArray(c.sources)), ', ') AS detail
             FROM {CALLS} AS c INNER JOIN {CALLS} AS g ON c.input_tokens = g.input_tokens
                 AND c.output_tokens = g.output_tokens
-                AND toStartOfMinute(c.started_at) = toStartOfMinute(g.started_at)
+                AND toStartOfSecond(c.started_at) = toStartOfSecond(g.started_at)
             WHERE c.gateway = '' AND g.gateway != '' AND c.trace_id != g.trace_id AND c.status = g.status
             AND c.started_at <= g.started_at AND c.ended_at >= g.ended_at
             AND (startsWith(c.model, g.model) OR c.model IN (g.requested_model, g.response_model)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any, Final, TextIO
 
 from otel_exporter.doctor.advice import Finding, Severity
-from otel_exporter.doctor.examine import Emitter, Examination
+from otel_exporter.doctor.examination import Emitter, Examination
 from otel_exporter.doctor.probe import Probe
 from otel_exporter.render import Format, Table, render, safe, write_json
 

@@ -24,13 +24,16 @@ _OF_SPANS: Final = f"""SELECT shape, if(startsWith(shape, 'litellm.'), where_it_
         FROM {SPANS}) AS span LEFT JOIN {SEEN} AS seen ON span.observation = seen.observation
     WHERE shape != '' {_GROUPED}"""
 #: An observation from a log record is named by trace, span and nanosecond, then by what it says.
+_RECORD: Final = "arrayStringConcat(arraySlice(splitByChar('/', observation), 1, 4), '/')"
 _OF_RECORDS: Final = f"""SELECT shape, '' AS side, 'logs' AS signal, ServiceName AS service, ScopeName AS scope,
-    {shapes.version()} AS version, {_SDK} AS sdk, count() AS records, uniqExactIf(call_key, call_key != '') AS calls,
+    {shapes.version()} AS version, {_SDK} AS sdk, count() AS records,
+    uniqExactIf(call_key, call_key != '') AS calls,
     arraySort(groupUniqArrayIf(source, source != '')) AS read_as, max(Timestamp) AS last_seen
     FROM (SELECT *, {shapes.of_records()} AS shape,
         concat('log/', TraceId, '/', SpanId, '/', toString(toUnixTimestamp64Nano(Timestamp))) AS record
-        FROM {LOGS}) AS log LEFT JOIN (SELECT DISTINCT call_key, source,
-            arrayStringConcat(arraySlice(splitByChar('/', observation), 1, 4), '/') AS record FROM {SEEN} WHERE startsWith(observation, 'log/')) AS seen ON log.record = seen.record
+        FROM {LOGS}) AS log
+    LEFT JOIN (SELECT DISTINCT call_key, source, {_RECORD} AS record
+        FROM {SEEN} WHERE startsWith(observation, 'log/')) AS seen ON log.record = seen.record
     WHERE shape != '' {_GROUPED}"""
 _POINTS: Final = " UNION ALL ".join(
     f"SELECT ServiceName, ScopeName, ScopeVersion, MetricName, ResourceAttributes, TimeUnix FROM otel_metrics_{kind}"
