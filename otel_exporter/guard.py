@@ -21,7 +21,7 @@ _SYNTAX_ERROR: Final = 62
 _QUOTED: Final = re.compile(r"""(['"`])((?:[^\\]|\\.)*?)\1""", re.DOTALL)
 _WRONG: Final = {
     re.compile(r"\bINTO OUTFILE\b|\bFROM INFILE\b"): "files cannot be written or read from SQL",
-    re.compile(r"\b(?:file|catboostEvaluate)\("): "files cannot be read from SQL",
+    re.compile(r"\b(?:file|catboostEvaluate|eval|ai[A-Z]\w*)\("): "files cannot be read from SQL",
     re.compile(r"\bSETTINGS \w+ = "): "settings cannot be chosen in the SQL",
     re.compile(r"\bFORMAT \w+$"): "leave FORMAT out of the SQL: --format says how to print",
 }

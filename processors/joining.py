@@ -6,7 +6,7 @@ It is a pure function of the *set* of observations: order, repetition and splitt
 2. ... unless the id was used again: later, apart in time, with other numbers (`response_id_reused`).
 3. What has no id of its own belongs to the call it contains or is contained in: same trace, same outcome, same model
    family, tokens equal or unknown. One wrapper takes one call, and a call takes one wrapper per source, but for
-   parent and child: no call to a provider makes another.
+   parent and child: no call to a provider makes another. Siblings of one source are calls of their own.
 """
 
 from __future__ import annotations
@@ -128,6 +128,7 @@ def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
             pl.col("source").unique().alias("sources"),
             pl.col("span_id").alias("spans"),
             pl.col("parent_span_id").alias("parents"),
+            _place().drop_nulls().alias("places"),
             pl.col("started_at").alias("start"),
             pl.col("ended_at").alias("end"),
             *(pl.col(name).drop_nulls().first() for name in ("status", "input_tokens", "output_tokens")),
@@ -191,8 +192,17 @@ def _may_be_one() -> pl.Expr:
         & agree("input_tokens")
         & agree("output_tokens")
         & same_family
-        & (other_sources | _direct())
+        & (other_sources | (_direct() & ~_siblings()))
     )
+
+
+def _place() -> pl.Expr:
+    """Below which span, and who says so: spans of one source below one span are calls of their own."""
+    return pl.when(pl.col("parent_span_id") != "").then(pl.concat_str("source", pl.lit("/"), "parent_span_id"))
+
+
+def _siblings() -> pl.Expr:
+    return pl.col("o_places").list.set_intersection("i_places").list.len() > 0
 
 
 def _direct() -> pl.Expr:

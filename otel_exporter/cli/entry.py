@@ -8,8 +8,21 @@ from typing import Annotated
 
 import typer
 
-from otel_exporter.cli import config, demo, doctor, ingest, migrate, query, report, serve, spool
-from otel_exporter.cli.sentences import explain
+from otel_exporter.cli import (
+    config,
+    demo,
+    doctor,
+    explain,
+    ingest,
+    migrate,
+    query,
+    reconcile,
+    report,
+    reprice,
+    sentences,
+    serve,
+    spool,
+)
 
 app = typer.Typer(
     name="tokentide",
@@ -19,7 +32,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (serve.serve, demo.demo, ingest.ingest, query.query, report.report, doctor.doctor):
+for command in (
+    serve.serve,
+    demo.demo,
+    ingest.ingest,
+    query.query,
+    report.report,
+    explain.explain,
+    reprice.reprice,
+    reconcile.reconcile,
+    doctor.doctor,
+):
     app.command()(command)
 for group in (migrate.app, config.app, spool.app):
     app.add_typer(group)
@@ -36,7 +59,7 @@ def main() -> None:
     except KeyboardInterrupt:
         code = 130
     except Exception as error:
-        sentence, code = explain(error)
+        sentence, code = sentences.explain(error)
         sys.stderr.write(f"{sentence}\n")
         if "TOKENTIDE_TRACEBACK" in os.environ:
             raise

@@ -1,1 +1,1 @@
-"""The ClickHouse HTTP interface over the embedded engine: read-only for query users, `otel_*` inserts for ingest users."""
+"""The ClickHouse HTTP interface over the embedded engine: query users read, ingest users insert into `otel_*`."""

@@ -16,7 +16,8 @@ _QUOTED: Final = re.compile(r"""(['"`])((?:[^\\]|\\.)*?)\1""", re.DOTALL)
 _REACHING: Final = re.compile(
     r"\b(file\w*|url\w*|s3\w*|gcs|oss|cosn|hdfs\w*|azureBlobStorage\w*|remote\w*|cluster\w*|mysql|postgresql|mongodb"
     r"|redis|sqlite|odbc|jdbc|executable|iceberg\w*|deltaLake\w*|hudi\w*|paimon\w*|input|python|dictionary"
-    r"|catboostEvaluate|arrowFlight|ytsaurus)\s*\(",
+    r"|catboostEvaluate|arrowFlight|ytsaurus|bigquery|eval|fuzzQuery"
+    r"|ai(?:Redact|Similarity|Filter|Classify|Embed|Extract|Generate|Translate))\s*\(",
     re.IGNORECASE,
 )
 _FORMAT: Final = re.compile(r"\bFORMAT (\w+)$")

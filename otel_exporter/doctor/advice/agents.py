@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from otel_exporter.doctor.advice.rule import Mend, Rule, Severity
-from otel_exporter.doctor.facts import LOGS, SINCE, SPANS
+from otel_exporter.doctor.facts import CALLS, SINCE, SPANS
 
 _POINTS: Final = " UNION ALL ".join(
     f"SELECT ServiceName, MetricName FROM otel_metrics_{kind} WHERE TimeUnix >= {SINCE}"
@@ -13,29 +13,21 @@ _POINTS: Final = " UNION ALL ".join(
 )
 
 
-def _event(prefix: str, names: str) -> str:
-    """A log record of this event, whichever of the three places names it."""
-    places = ("LogAttributes['event.name']", "Body", "EventName")
-    return "(" + " OR ".join(f"match({place}, '^({prefix}[.])?({names})$')" for place in places) + ")"
-
-
-def _without_events(prefix: str, event: str) -> str:
-    """Services that send metrics or spans of this agent, and none of the log events that describe a call."""
+def _no_calls(prefix: str) -> str:
+    """Services that send metrics or spans of this agent and of which not one call could be read."""
     return f"""SELECT ServiceName AS subject, count() AS count, max(trace) AS example FROM
         (SELECT ServiceName, '' AS trace FROM ({_POINTS}) WHERE startsWith(MetricName, '{prefix}.')
         UNION ALL SELECT ServiceName, TraceId FROM {SPANS} WHERE startsWith(SpanName, '{prefix}.'))
-        WHERE ServiceName NOT IN (SELECT ServiceName FROM {LOGS} WHERE {event}) GROUP BY subject"""
+        WHERE ServiceName NOT IN (SELECT application FROM {CALLS}) GROUP BY subject"""
 
 
-_LOSS: Final = (
-    "metrics or spans arrive and no log events: the events are what one call is read from, so no call is counted"
-)
+_LOSS: Final = "metrics or spans arrive and no log events: one call is one event, so no call is counted"
 
 RULES: Final = (
     Rule(
         name="claude_code.no_events",
         severity=Severity.LOST,
-        sql=_without_events("claude_code", _event("claude_code", "api_request|api_error")),
+        sql=_no_calls("claude_code"),
         loss=_LOSS,
         mends={"": Mend("environment of Claude Code", "OTEL_LOGS_EXPORTER=otlp")},
         page="claude-code.md",
@@ -43,7 +35,7 @@ RULES: Final = (
     Rule(
         name="codex.no_events",
         severity=Severity.LOST,
-        sql=_without_events("codex", _event("codex", "sse_event|api_request")),
+        sql=_no_calls("codex"),
         loss=_LOSS,
         mends={
             "": Mend(
@@ -57,7 +49,7 @@ RULES: Final = (
     Rule(
         name="gemini_cli.no_events",
         severity=Severity.LOST,
-        sql=_without_events("gemini_cli", _event("gemini_cli", "api_response|api_error")),
+        sql=_no_calls("gemini_cli"),
         loss=_LOSS,
         mends={
             "": Mend(

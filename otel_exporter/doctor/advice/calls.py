@@ -11,6 +11,8 @@ _WHO: Final = "if(gateway != '', 'the gateway', application) AS subject, if(gate
 _TOKENTIDE: Final = "Tokentide's configuration"
 #: Team and key are said by whoever holds the key, so an application's missing team is mended there.
 _ALIASES: Final = f"(SELECT requested_model FROM {CALLS} WHERE gateway != '' AND requested_model != model)"
+#: Calls with the second they started in and the next one, in which a gateway behind them would have started.
+_SOON: Final = f"(SELECT *, toStartOfSecond(started_at) + toIntervalSecond(arrayJoin([0, 1])) AS near FROM {CALLS})"
 _OF_CALLS: Final = "count() AS of, argMaxIf(trace_id, started_at, {condition}) AS example"
 
 
@@ -78,9 +80,8 @@ RULES: Final = (
         sql=f"""SELECT c.application AS subject, uniqExact(c.call_key) AS count,
             argMax(c.trace_id, c.started_at) AS example,
             arrayStringConcat(arraySort(groupUniqArrayArray(c.sources)), ', ') AS detail
-            FROM {CALLS} AS c INNER JOIN {CALLS} AS g ON c.input_tokens = g.input_tokens
-                AND c.output_tokens = g.output_tokens
-                AND toStartOfSecond(c.started_at) = toStartOfSecond(g.started_at)
+            FROM {_SOON} AS c INNER JOIN {CALLS} AS g ON c.input_tokens = g.input_tokens
+                AND c.output_tokens = g.output_tokens AND c.near = toStartOfSecond(g.started_at)
             WHERE c.gateway = '' AND g.gateway != '' AND c.trace_id != g.trace_id AND c.status = g.status
             AND c.started_at <= g.started_at AND c.ended_at >= g.ended_at
             AND (startsWith(c.model, g.model) OR c.model IN (g.requested_model, g.response_model)
@@ -170,6 +171,15 @@ RULES: Final = (
         loss="more cached tokens than input tokens: this producer counts them apart, against its convention; they"
         " were added up",
         mends={"": Mend(NOWHERE, "nothing to change: the numbers prove it; the issue stays on the row")},
+        page="README.md",
+    ),
+    Rule(
+        name="calls.generic",
+        severity=Severity.NOTE,
+        sql=_with_issue("generic_dialect"),
+        loss="calls of a producer that nobody described to us: read by the conventions' words, and whether its input"
+        " counts cached tokens is a guess from its numbers",
+        mends={"": Mend(_TOKENTIDE, "a dialect of your own for {subject}")},
         page="README.md",
     ),
     Rule(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from otel_exporter.doctor.advice.rule import Mend, Rule, Severity
-from otel_exporter.doctor.facts import SEEN, SPANS, has
+from otel_exporter.doctor.facts import CALLS, SEEN, SPANS, has
 
 _COUNTED: Final = "ServiceName AS subject, count() AS count, argMax(TraceId, Timestamp) AS example"
 _OPENAI_V2: Final = "(startsWith(ScopeName, 'opentelemetry.instrumentation.openai_v2') OR (ScopeName ="
@@ -85,12 +85,18 @@ RULES: Final = (
     Rule(
         name="openinference.no_response_id",
         severity=Severity.NOTE,
-        sql=f"""SELECT {_COUNTED} FROM {SPANS} WHERE startsWith(ScopeName, 'openinference.')
-            AND SpanAttributes['openinference.span.kind'] IN ('LLM', 'EMBEDDING') GROUP BY subject""",
-        loss="OpenInference does not send the answer's id: a call that another producer reports too is recognised"
-        " by its trace only",
+        sql=f"""SELECT application AS subject, countIf(response_id = '') AS count, count() AS of,
+            argMaxIf(trace_id, started_at, response_id = '') AS example FROM {CALLS}
+            WHERE arrayExists(source -> startsWith(source, 'openinference'), sources) AND status = 'ok'
+            GROUP BY subject HAVING count > 0""",
+        loss="OpenInference has no attribute for the answer's id, and these spans' output does not hold it either"
+        " (it is hidden, or this instrumentor leaves it out): a call that another producer reports too is"
+        " recognised by its trace only",
         mends={
-            "": Mend("{subject}", "one trace from client to gateway (send traceparent): within it the two are joined")
+            "": Mend(
+                "environment of {subject}",
+                "unset OPENINFERENCE_HIDE_OUTPUTS    # and send traceparent to a gateway: within a trace they are joined",
+            )
         },
         page="openinference.md",
     ),

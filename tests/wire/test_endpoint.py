@@ -1,0 +1,128 @@
+"""The ClickHouse HTTP interface, asked by ordinary clients and by attackers, over the real engine."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import threading
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import clickhouse_connect
+import pytest
+
+from clickhouse_schema import runner
+from clickhouse_schema.store import Store
+from otel_exporter.endpoint.door import ClickHouseDoor
+from otel_exporter.endpoint.engine import Bounds, Engine
+from otel_exporter.endpoint.users import User, Users
+
+READER = {"X-ClickHouse-User": "reader", "X-ClickHouse-Key": "r"}
+WRITER = {"X-ClickHouse-User": "writer", "X-ClickHouse-Key": "w"}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    data_dir: Path = tmp_path_factory.mktemp("endpoint")
+    with Store.embedded(data_dir, memory_bytes=1 << 30) as store:
+        runner.apply(store)
+        users = Users((User("reader", "r"), User("writer", "w", "ingest")))
+        loop = asyncio.new_event_loop()
+        door = ClickHouseDoor("127.0.0.1", 0, Engine(data_dir, Bounds(2, 200 << 20, 4 << 20)), users, 16 << 20)
+        where = loop.run_until_complete(door.open())
+        thread = threading.Thread(target=loop.run_forever)
+        thread.start()
+        yield where
+        asyncio.run_coroutine_threadsafe(door.close(), loop).result(20)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def ask(
+    address: str, body: bytes | str, headers: dict[str, str] = READER, **named: str
+) -> tuple[int, str | None, bytes]:
+    """POST; status, exception code and body."""
+    with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
+        data = body.encode() if isinstance(body, str) else body
+        connection.request("POST", "/?" + urllib.parse.urlencode(named), data, headers)
+        response = connection.getresponse()
+        return response.status, response.getheader("X-ClickHouse-Exception-Code"), response.read()
+
+
+ATTACKS = {
+    "two statements": ("SELECT 1; SELECT 2", "62"),
+    "a comment hides a second": ("SELECT 1 /* ; */ -- x\n; DROP TABLE otel.otel_traces", "62"),
+    "outfile": ("SELECT 1 INTO OUTFILE '/tmp/tokentide-stolen'", "358"),
+    "file table": ("SELECT * FROM file('/etc/passwd', LineAsString)", "497"),
+    "file function": ("SELECT file('/etc/passwd')", "497"),
+    "quoted file function": ("SELECT `file`('/etc/passwd')", "497"),
+    "url": ("SELECT * FROM url('http://127.0.0.1:1/', CSV, 'a String')", "497"),
+    "describe url": ("DESCRIBE TABLE url('http://127.0.0.1:1/', CSV)", "497"),
+    "remote": ("SELECT * FROM remote('127.0.0.1', system.one)", "497"),
+    "s3": ("SELECT * FROM s3('http://127.0.0.1:1/a')", "497"),
+    "executable": ("SELECT * FROM executable('x', CSV, 'a String')", "497"),
+    "eval": ("SELECT * FROM eval('SELECT 1')", "497"),
+    "ai": ("SELECT aiGenerate('x', 'y')", "497"),
+    "a file as a table": ("SELECT * FROM `/etc/passwd`", "60"),
+    "a file as a table of default": ("SELECT * FROM default.`/etc/passwd`", "164"),
+    "set readonly": ("SET readonly = 0", "164"),
+    "settings in sql": ("SELECT 1 SETTINGS readonly = 0", "164"),
+    "settings in a subquery": ("SELECT * FROM (SELECT 1 SETTINGS max_execution_time = 0)", "164"),
+    "drop": ("DROP TABLE otel.otel_traces", "164"),
+    "kill": ("KILL QUERY WHERE 1", "164"),
+    "endless": ("SELECT count() FROM system.numbers", "159"),
+    "huge": ("SELECT number, randomPrintableASCII(100) FROM numbers(10000000)", "396"),
+    "memory": ("SELECT groupArray(number) FROM numbers(100000000)", "241"),
+    "insert by a reader": ("INSERT INTO otel.otel_logs (Body) FORMAT JSONEachRow\n{}", "164"),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_attacks_are_refused_with_clickhouse_codes(address: str, attack: str) -> None:
+    """Every attack ends in ClickHouse's own error code, and the next question is answered."""
+    sql, code = ATTACKS[attack]
+    status, got, text = ask(address, sql)
+    assert (got, status == 200) == (code, False), text[:300]
+    assert ask(address, "SELECT 1") == (200, None, b"1\n")
+    assert not Path("/tmp/tokentide-stolen").exists()
+
+
+def test_wrong_passwords_and_settings_are_refused(address: str) -> None:
+    """A wrong password and a setting that escapes are refused with 516 and 452."""
+    assert ask(address, "SELECT 1", {"X-ClickHouse-User": "reader", "X-ClickHouse-Key": "x"})[:2] == (403, "516")
+    assert ask(address, "SELECT 1", {})[:2] == (403, "516")
+    assert ask(address, "SELECT 1", max_execution_time="0")[1] == "452"
+    assert ask(address, "SELECT 1", readonly="0")[1] == "452"
+
+
+def test_inserted_rows_are_never_sql(address: str) -> None:
+    """A blank line in the rows does not let what follows run; expressions and other tables are refused."""
+    row = '{"Timestamp": 1, "Body": "endpoint"}'
+    head = "INSERT INTO otel.otel_logs (Timestamp, Body) FORMAT JSONEachRow\n"
+    assert ask(address, head + row, WRITER)[0] == 200
+    assert ask(address, head + row + "\n\nDROP TABLE otel.otel_logs", WRITER)[0] != 200
+    assert ask(address, "INSERT INTO otel_logs (Body) VALUES (file('/etc/passwd'))", WRITER)[0] != 200
+    assert ask(address, "INSERT INTO otel.genai_ledger FORMAT JSONEachRow\n{}", WRITER)[1] == "497"
+    assert ask(address, "INSERT INTO otel_logs SELECT * FROM otel_logs", WRITER)[1] == "62"
+    assert ask(address, "INSERT INTO otel_logs FROM INFILE '/etc/passwd' FORMAT CSV", WRITER)[1] == "62"
+    assert ask(address, "SELECT count() FROM otel.otel_logs WHERE Body = 'endpoint'")[2] == b"1\n"
+
+
+def test_parameters_and_formats(address: str) -> None:
+    """`param_x`, `default_format` and FORMAT mean what they mean to ClickHouse."""
+    assert ask(address, "SELECT {a:String}", param_a="x'; DROP")[2] == b"x\\'; DROP\n"
+    assert ask(address, "SELECT 1 AS a", default_format="JSONEachRow")[2] == b'{"a":1}\n'
+    assert ask(address, "SELECT 1 AS a FORMAT CSVWithNames", default_format="Native")[2] == b'"a"\n1\n'
+
+
+def test_clickhouse_connect_works_unchanged(address: str) -> None:
+    """The ordinary HTTP client connects, asks with parameters, and inserts."""
+    host, port = address.split(":")
+    with closing(clickhouse_connect.get_client(host=host, port=int(port), username="writer", password="w")) as client:
+        rows = client.query("SELECT number, {a:String} AS a FROM numbers(3)", parameters={"a": "é"}).result_rows
+        assert rows == [(0, "é"), (1, "é"), (2, "é")]
+        client.insert("otel.otel_logs", [["by client"]], column_names=["Body"])
+        assert client.command("SELECT count() FROM otel.otel_logs WHERE Body = 'by client'") == 1
