@@ -45,7 +45,7 @@ def test_an_export_is_its_calls(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_records_may_come_one_at_a_time_in_any_order(case: Case) -> None:
-    """Record after record in random order, some twice: never more calls or tokens than were made, the same in the end."""
+    """Record after record in random order, some twice: never more than was made, and the same in the end."""
     observations = with_keys(pl.concat([_observed(*record) for record in _records(case)]))
     assert_frame_equal(*(each.sort("observation_id") for each in (observations, with_keys(case.observations()))))
     wanted = _posted(observations)
