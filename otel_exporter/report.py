@@ -63,11 +63,13 @@ PARTS: Final = (
             GROUP BY provider, model, requested_model ORDER BY calls DESC, provider, model""",
     ),
 )
-UNPRICED_CALLS: Final = Part(
-    "unpriced_calls",
-    "Calls without a price",
-    f"""SELECT call_key, started_at, team, provider, model, requested_model, status, input_tokens, output_tokens,
-        issues {_CALLS} AND c.cost_usd IS NULL ORDER BY started_at DESC, call_key""",
+UNPRICED_MODELS: Final = Part(
+    "unpriced_models",
+    "Models without a price",
+    f"""SELECT provider, model, requested_model, arraySort(groupUniqArrayArray(c.issues)) AS issues, count() AS calls,
+        sum(c.input_tokens) AS input_tokens, sum(c.output_tokens) AS output_tokens, min(c.started_at) AS first_call,
+        max(c.started_at) AS last_call, argMax(c.call_key, c.started_at) AS such_as {_CALLS} AND c.cost_usd IS NULL
+        GROUP BY provider, model, requested_model ORDER BY calls DESC, provider, model, requested_model""",
 )
 
 _SPAN: Final = re.compile(r"(\d+)\s*([mhdw])")

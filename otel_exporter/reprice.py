@@ -117,25 +117,25 @@ def _repriced(
     return _table(changes)
 
 
-def slices(store: Store, time: Range, most: int = SLICE) -> list[Slice]:
-    """The ledger of a time range in portions of about ``most`` entries; together they hold every entry once."""
+def slices(store: Store, time: Range) -> list[Slice]:
+    """The ledger of a time range in portions of about `SLICE` entries; together they hold every entry once."""
     hours = store.arrow(_HOURS, {"since": time.since, "until": time.until}).to_dicts()
     found: list[Slice] = []
     for tenant, mine in groupby(hours, key=lambda row: str(row["tenant"])):
-        for since, until, entries in _gathered(list(mine), most):
+        for since, until, entries in _gathered(list(mine)):
             within = Range(max(since, time.since), min(until, time.until))
-            parts = -(-entries // most)
+            parts = -(-entries // SLICE)
             found += [Slice(tenant, within, part, parts, entries // parts) for part in range(parts)]
     return found
 
 
-def _gathered(hours: Sequence[Mapping[str, object]], most: int) -> Iterator[tuple[datetime, datetime, int]]:
-    """Neighbouring hours together, as long as they hold at most ``most`` entries."""
+def _gathered(hours: Sequence[Mapping[str, object]]) -> Iterator[tuple[datetime, datetime, int]]:
+    """Neighbouring hours together, as long as they hold at most `SLICE` entries."""
     start, end, held = None, None, 0
     for row in hours:
         hour, entries = row["hour"], row["entries"]
         assert isinstance(hour, datetime) and isinstance(entries, int)
-        if start is not None and end is not None and held + entries > most:
+        if start is not None and end is not None and held + entries > SLICE:
             yield start, end, held
             start, held = None, 0
         start, end, held = start or hour, hour + _HOUR, held + entries

@@ -156,7 +156,7 @@ class Metric(Enum):
         "counter",
         ("issue",),
         "Issues on posted calls, such as unpriced_model or tokens_unknown.",
-        "`tokentide report --unpriced` lists the calls.",
+        "`tokentide report --unpriced` lists the models.",
     )
     MENDED = Declared(
         "tokentide_mended_calls_total",

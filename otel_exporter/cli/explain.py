@@ -132,16 +132,18 @@ def _posting(posting: Posting) -> dict[str, Any]:
         "sign": posting.sign,
         "cost_usd": posting.cost_usd,
         "price_version": posting.price_version,
-        "version": f"{posting.version:016x}",
+        "version": posting.version,
         "call_key": posting.call_key,
         "changed": "; ".join(changes),
     }
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(value)
-    return value if isinstance(value, str) else "NULL" if value is None else str(plain(value))
+    if value is None or isinstance(value, str):
+        return "NULL" if value is None else value
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    return ", ".join(value) if isinstance(value, list) else str(plain(value))
 
 
 def _count(tokens: int | None) -> str:
@@ -149,4 +151,4 @@ def _count(tokens: int | None) -> str:
 
 
 def _usd(cost: Decimal | None) -> str:
-    return "unknown cost" if cost is None else f"${cost:f}"
+    return "unknown cost" if cost is None else f"${_text(cost)}"

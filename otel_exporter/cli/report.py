@@ -14,7 +14,9 @@ from otel_exporter.render import Format, render
 
 def report(
     since: Annotated[str, typer.Option(help="How far back: 90m, 12h, 30d, 4w, or a date.")] = "30d",
-    unpriced: Annotated[bool, typer.Option("--unpriced", help="List the calls without a price, one by one.")] = False,
+    unpriced: Annotated[
+        bool, typer.Option("--unpriced", help="Models without a price, with calls and tokens.")
+    ] = False,
     config: ConfigFile = None,
     data_dir: DataDir = None,
     clickhouse_url: ClickhouseUrl = None,
@@ -27,6 +29,6 @@ def report(
     start = reporting.since(since, datetime.now(UTC))
     with asking(settings_for(config, data_dir, clickhouse_url)) as ask:
         if unpriced:
-            render(reporting.answer(ask, reporting.UNPRICED_CALLS, start), form)
+            render(reporting.answer(ask, reporting.UNPRICED_MODELS, start), form)
         else:
             reporting.show(reporting.build(ask, start), form, sys.stdout)

@@ -53,7 +53,8 @@ def _sum(changes: Table, *, dry_run: bool) -> str:
     if not calls:
         return "no calls in this time\n"
     would = "would change" if dry_run else "changed"
-    return f"{changed} of {calls} calls {would}, together by ${difference:f}\n"
+    sign = "-" if difference < 0 else "+"
+    return f"{changed} of {calls} calls {would}, together {sign}${abs(difference):f}\n"
 
 
 def _total(table: Table, column: str) -> Decimal:

@@ -252,6 +252,6 @@ class Settings(Section):
     content: ContentSettings = Field(default=ContentSettings(), description="Prompts, answers, identities.")
     prices: PriceSettings = Field(default=PriceSettings(), description="Which number is charged.")
     processors: tuple[Factory, ...] = Field(
-        default=(), description="Processors of your own, run in this order after ours: `package.module:factory`."
+        default=(), description="Processors and dialects of your own (docs/plugins.md): `package.module:factory`."
     )
     log: LogSettings = Field(default=LogSettings(), description="Our own log.")

@@ -60,6 +60,10 @@ _TRACELOOP: Final = (
     "|groq|together|vertexai|google_generativeai|alephalpha|replicate|watsonx|sagemaker|writer|langchain|llamaindex"
     "|crewai|haystack|agno|mcp|openai_agents)$')"
 )
+#: From version 7 on nothing but the scope's name tells whose conventional spans these are.
+_VERCEL: Final = (
+    f"({has('ai.operationId')} OR (ScopeName = 'gen_ai' AND ResourceAttributes['telemetry.sdk.language'] = 'nodejs'))"
+)
 _USAGE: Final = has(
     "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.total"
 )
@@ -75,7 +79,7 @@ SHAPES: Final = (
     Shape("openlit", "OpenLIT", "openlit.md", scope=_starts("openlit.")),
     Shape("traceloop", "OpenLLMetry (Traceloop)", "traceloop.md", scope=_TRACELOOP),
     Shape("anthropic.sdk", "Anthropic SDK, its own spans", "otel-genai.md", scope=_starts("com.anthropic.sdk")),
-    Shape("vercel", "Vercel AI SDK", "vercel-ai.md", spans=has("ai.operationId")),
+    Shape("vercel", "Vercel AI SDK", "vercel-ai.md", spans=_VERCEL),
     Shape("pydantic_ai", "pydantic-ai", "agents.md", scope="ScopeName IN ('pydantic-ai', 'pydantic_ai')"),
     _agent("claude_code", "Claude Code", "com.anthropic.claude_code"),
     _agent("codex", "Codex", "codex"),

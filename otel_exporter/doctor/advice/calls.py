@@ -215,7 +215,7 @@ RULES: Final = (
             "": Mend(
                 "environment of {subject}",
                 "OTEL_RESOURCE_ATTRIBUTES=team=<team>,project=<project>    # for the whole application; tags of single"
-                " requests arrive through a LiteLLM proxy, and from the Vercel AI SDK",
+                " requests: see the producer's page, not every one has a way",
             ),
         },
         page="README.md",
@@ -228,7 +228,7 @@ RULES: Final = (
         loss="no call carries a session",
         mends={
             "proxy": Mend("the request to the gateway", "the header x-litellm-session-id: <session>"),
-            "": Mend("{subject}", "gen_ai.conversation.id on the span, where the instrumentation lets you set it"),
+            "": Mend("code of {subject}", "the way its instrumentation takes a session: see the producer's page"),
         },
         page="README.md",
     ),

@@ -180,10 +180,11 @@ def test_report_of_nothing(tokentide: Tokentide, data_dir: Path) -> None:
     assert run.code == 0 and run.out == "no calls in this time\n"
 
 
-def test_unpriced_lists_calls(tokentide: Tokentide, data_dir: Path) -> None:
-    """`report --unpriced` lists exactly the calls whose cost is unknown."""
+def test_unpriced_lists_models(tokentide: Tokentide, data_dir: Path) -> None:
+    """`report --unpriced` lists exactly the models of calls without a cost, with calls, tokens and an example."""
     run = tokentide("report", "--unpriced", "--data-dir", data_dir, "--format", "json")
-    assert [row["call_key"] for row in json.loads(run.out)] == ["d"]
+    listed = [(row["model"], row["calls"], row["input_tokens"], row["such_as"]) for row in json.loads(run.out)]
+    assert listed == [("mystery", 1, 5, "d")]
 
 
 def test_migrations(tokentide: Tokentide, tmp_path: Path) -> None:

@@ -351,7 +351,7 @@ def test_shapes_are_named(
         ("vercel", "calls.no_team", 1, "OTEL_RESOURCE_ATTRIBUTES=team="),
         ("the gateway", "calls.no_key", 5, "POST /key/generate"),
         ("sdk-v1", "calls.no_tags", 1, "OTEL_RESOURCE_ATTRIBUTES="),
-        ("sdk-v1", "calls.no_session", 1, "gen_ai.conversation.id"),
+        ("sdk-v1", "calls.no_session", 1, "the producer's page"),
         ("sdk-v1", "litellm.no_metrics", 1, "LITELLM_OTEL_INTEGRATION_ENABLE_METRICS=true"),
         ("sdk-v1", "litellm.python_repr", 1, "genai_calls"),
     ],
