@@ -108,7 +108,7 @@ def _repriced(
     done, all_entries = 0, sum(portion.entries for portion in portions)
     changes = [_change(pl.DataFrame(schema=LEDGER_SCHEMA), pl.DataFrame(schema=LEDGER_SCHEMA))]
     for portion in portions:
-        current = _read(store, portion)
+        current = read(store, portion)
         entries = reprice(current, price, now)
         post(portion.tenant, entries)
         changes.append(_change(collapse(current), entries))
@@ -143,7 +143,8 @@ def _gathered(hours: Sequence[Mapping[str, object]]) -> Iterator[tuple[datetime,
         yield start, end, held
 
 
-def _read(store: Store, portion: Slice) -> pl.DataFrame:
+def read(store: Store, portion: Slice) -> pl.DataFrame:
+    """The entries of a portion, uncollapsed."""
     parameters = {
         "tenant": portion.tenant,
         "since": portion.time.since,

@@ -6,6 +6,11 @@ from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
+
+#: Machines are noisy: how long an example takes proves nothing.
+settings.register_profile("tokentide", deadline=None)
+settings.load_profile("tokentide")
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 

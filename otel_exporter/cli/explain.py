@@ -41,7 +41,7 @@ def explain(
         tenant, call_key = found.rows[0][:2]
         explanation = explaining.explain(ask, tenant, call_key, price_book(**dict(settings.prices)))
     if form is Format.JSON:
-        write_json([_record(explanation)], sys.stdout)
+        write_json([_exact(_record(explanation))], sys.stdout)
     elif form is Format.CSV:
         render(Table.of(_lines(explanation)), form)
     else:
@@ -59,6 +59,15 @@ def _record(explanation: Explanation) -> dict[str, Any]:
         "price": {**asdict(explanation.price), "line": str(explanation.price)},
         "postings": [asdict(posting) for posting in explanation.postings],
     }
+
+
+def _exact(value: Any) -> Any:
+    """Decimals without trailing zeros, however deep: ClickHouse and Polars write them differently."""
+    if isinstance(value, Mapping):
+        return {name: _exact(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_exact(inner) for inner in value]
+    return _text(value) if isinstance(value, Decimal) else value
 
 
 def _lines(explanation: Explanation) -> Iterator[dict[str, Any]]:

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from prometheus_client import REGISTRY
 
+from otel_exporter.telemetry import REGISTRY
 from tests.unit.otel_exporter.conftest import Tokentide
 
 
