@@ -4,9 +4,9 @@ It is a pure function of the *set* of observations: order, repetition and splitt
 
 1. Observations that share a key are one call.
 2. ... unless the id was used again: later, apart in time, with other numbers (`response_id_reused`).
-3. What has no id of its own belongs to the call it contains or is contained in (`processors.containment`): same trace,
-   same outcome, same model family, tokens equal or unknown. One wrapper takes one call, and a call takes one wrapper per
-   source, but for parent and child. Siblings of one source are calls of their own.
+3. What has no id of its own belongs to the call it contains or is contained in: same trace, same outcome, same model
+   family, tokens equal or unknown. One wrapper takes one call, and a call takes one wrapper per source, but for
+   parent and child: no call to a provider makes another. Siblings of one source are calls of their own.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from __future__ import annotations
 from typing import Final
 
 import polars as pl
-
-from processors.containment import contain
 
 #: The same id this long after the first answer ended is another call, whatever the numbers say.
 REUSED_AFTER: Final = pl.duration(seconds=60)
@@ -29,7 +27,7 @@ def cluster(observations: pl.DataFrame) -> pl.DataFrame:
     """
     rows = _follow_cache_hits(observations).sort("observation_id").with_row_index("call")
     by_key = _split_reused(_share_keys(rows))
-    return _named(contain(by_key))
+    return _named(_contain(by_key))
 
 
 def _follow_cache_hits(rows: pl.DataFrame) -> pl.DataFrame:
@@ -95,6 +93,146 @@ def _split_reused(rows: pl.DataFrame) -> pl.DataFrame:
     number = pl.struct("call", "part").rank("dense").cast(pl.UInt32) + rows.height
     parts = parts.with_columns(reused=reused, call=pl.when(reused).then(number).otherwise("call"))
     return pl.concat([rows.filter(~shared), parts])
+
+
+def _contain(rows: pl.DataFrame) -> pl.DataFrame:
+    """Join what has no id to what it contains or is contained in, best pairs first."""
+    rows = rows.with_columns(contained=pl.lit(False))
+    for _ in range(_MAX_ROUNDS):
+        pairs = _pairs(rows)
+        if pairs.is_empty():
+            break
+        best = _mutual_best(pairs)
+        into = best.select(pl.col("inner").alias("to"), pl.col("outer").alias("call"))
+        rows = rows.join(into, on="call", how="left", maintain_order="left").with_columns(
+            call=pl.coalesce("to", "call"), contained=pl.col("contained") | pl.col("to").is_not_null()
+        )
+        rows = rows.drop("to")
+    return rows
+
+
+_WITHOUT_ID: Final = pl.col("keys").list.first().str.contains("^(?:span:|log/)").all()
+
+
+def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
+    """Candidate pairs (outer has no id; inner is another call of the same trace that may be the same)."""
+    traced = rows.filter(pl.col("trace_id") != "")
+    wanted = _worth_a_look(traced)
+    if wanted.is_empty():
+        return pl.DataFrame(schema={"outer": pl.UInt32, "inner": pl.UInt32, "direct": pl.Boolean, "distance": pl.Int64})
+    calls = (
+        traced.join(wanted, on="trace_id", how="semi")
+        .group_by("trace_id", "call")
+        .agg(
+            _WITHOUT_ID.alias("without_id"),
+            pl.col("source").unique().alias("sources"),
+            pl.col("span_id").alias("spans"),
+            pl.col("parent_span_id").alias("parents"),
+            _place().drop_nulls().alias("places"),
+            pl.col("started_at").alias("start"),
+            pl.col("ended_at").alias("end"),
+            *(pl.col(name).drop_nulls().first() for name in ("status", "input_tokens", "output_tokens")),
+            _families().explode().drop_nulls().unique().alias("families"),
+        )
+    )
+    whole = calls.with_columns(pl.col("start").list.min(), pl.col("end").list.max())
+    outer = whole.filter("without_id").rename(lambda name: name if name == "trace_id" else f"o_{name}")
+    # Each observation of the inner call for itself: one that strayed into it by an id used twice must not stretch it.
+    inner = calls.explode("start", "end").rename(lambda name: name if name == "trace_id" else f"i_{name}")
+    pairs = outer.join(inner, on="trace_id").filter((pl.col("o_call") != pl.col("i_call")) & _may_be_one())
+    return (
+        pairs.select(
+            pl.col("o_call").alias("outer"),
+            pl.col("i_call").alias("inner"),
+            (_direct() | _same_span()).alias("direct"),
+            (pl.col("o_start") - pl.col("i_start")).abs().cast(pl.Int64).alias("distance"),
+        )
+        .group_by("outer", "inner", maintain_order=True)
+        .agg(pl.col("direct").any(), pl.col("distance").min())
+    )
+
+
+def _worth_a_look(traced: pl.DataFrame) -> pl.DataFrame:
+    """Traces of several calls that several sources describe, or one source in spans below one another."""
+    above = traced.select("trace_id", pl.col("span_id").alias("parent_span_id")).unique()
+    nested = traced.join(above, on=["trace_id", "parent_span_id"], how="semi").select("trace_id", below=True)
+    busy = traced.group_by("trace_id").agg(pl.col("call").n_unique().alias("calls"), pl.col("source").n_unique())
+    busy = busy.filter(pl.col("calls") > 1).join(nested.unique(), on="trace_id", how="left")
+    return busy.filter((pl.col("source") > 1) | pl.col("below")).select("trace_id")
+
+
+def _families() -> pl.Expr:
+    """Families of the models an observation names: without provider prefix and date, lower case.
+
+    All of them, since a client knows the alias it asked for, and the gateway what became of it.
+    """
+    names = [pl.col(name).replace("", None) for name in ("model", "response_model", "requested_model")]
+    families = [
+        name.str.to_lowercase()
+        .str.replace(r"^.*/", "")
+        .str.replace(r"[-@:]?(?:20\d{2}-?\d{2}-?\d{2}|latest|v\d+:\d+)$", "")
+        for name in names
+    ]
+    return pl.concat_list(families)
+
+
+def _may_be_one() -> pl.Expr:
+    def agree(name: str) -> pl.Expr:
+        return (pl.col(f"o_{name}") == pl.col(f"i_{name}")).fill_null(True)
+
+    outside = (pl.col("o_start") <= pl.col("i_start")) & (pl.col("o_end") >= pl.col("i_end"))
+    inside = (pl.col("o_start") >= pl.col("i_start")) & (pl.col("o_end") <= pl.col("i_end"))
+    families = pl.concat_list("o_families", "i_families").list.unique().list.len()
+    known = pl.col("o_families").list.len().clip(1) + pl.col("i_families").list.len().clip(1)
+    same_family = (families < known) | (pl.col("o_families").list.len() == 0) | (pl.col("i_families").list.len() == 0)
+    other_sources = pl.col("o_sources").list.set_intersection("i_sources").list.len() == 0
+    return (
+        (outside | inside | _direct() | _same_span())
+        & agree("status")
+        & agree("input_tokens")
+        & agree("output_tokens")
+        & same_family
+        & (other_sources | (_direct() & ~_siblings()))
+    )
+
+
+def _place() -> pl.Expr:
+    """Below which span, and who says so: spans of one source below one span are calls of their own."""
+    return pl.when(pl.col("parent_span_id") != "").then(pl.concat_str("source", pl.lit("/"), "parent_span_id"))
+
+
+def _siblings() -> pl.Expr:
+    return pl.col("o_places").list.set_intersection("i_places").list.len() > 0
+
+
+def _direct() -> pl.Expr:
+    """Parent and child."""
+    return _share("i_parents", "o_spans") | _share("o_parents", "i_spans")
+
+
+def _same_span() -> pl.Expr:
+    """A span, and a log record written in it."""
+    return _share("o_spans", "i_spans")
+
+
+def _share(some: str, others: str) -> pl.Expr:
+    """Two lists of span ids have one in common."""
+    both = pl.col(some).list.set_intersection(others)
+    return both.list.eval(pl.element().filter(pl.element() != "")).list.len() > 0
+
+
+def _mutual_best(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Pairs in which each side is the other's best: parent before distance before number."""
+    ordered = pairs.with_columns(
+        low=pl.min_horizontal("outer", "inner"), high=pl.max_horizontal("outer", "inner")
+    ).sort(~pl.col("direct"), "distance", "low", "high", "outer")
+    ranked = ordered.with_row_index("place")
+    ends = pl.concat(
+        [ranked.select("place", pl.col("outer").alias("end")), ranked.select("place", pl.col("inner").alias("end"))]
+    )
+    best = ends.group_by("end").agg(pl.col("place").min())
+    chosen = best.group_by("place").len().filter(pl.col("len") == 2).select("place")
+    return ranked.join(chosen, on="place", how="semi")
 
 
 _KEY_ORDER: Final = {"cache": 0, "id": 1}
