@@ -15,6 +15,7 @@ from hypothesis import settings
 
 #: Machines are noisy: how long an example takes proves nothing.
 settings.register_profile("tokentide", deadline=None)
+settings.register_profile("interleavings", deadline=None, max_examples=10_000)
 settings.load_profile("tokentide")
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
