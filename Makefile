@@ -41,6 +41,7 @@ interleavings: $(STAMP)  ## 10,000 random orders, repetitions and splits of what
 		tests/unit/processors/test_post.py -k any_order
 
 bench: $(STAMP)  ## Measure throughput, stages, memory, ack latency
+	@$(BIN)/python -m benchmarks.posting
 	@$(BIN)/python -m benchmarks.pipeline
 	@$(BIN)/python -m benchmarks.ack_latency
 
