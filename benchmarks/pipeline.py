@@ -1,8 +1,8 @@
 """Throughput: accepted-and-stored spans per second and per CPU-second, stage by stage, on the embedded store.
 
 ``python -m benchmarks.pipeline [spans]`` runs one fresh process per case and prints, for each, a line
-``stored_spans_per_cpu_second=<x> content=<case> peak_mib=<x>``. CPU counts this process only, ClickHouse included (it is
-embedded). All processors are on. ``content=yes`` is 2 KB of distinct text on every second span, kept (redacted);
+``stored_spans_per_cpu_second=<x> content=<case> peak_mib=<x>``. CPU counts this process only, ClickHouse included (it
+is embedded). All processors are on. ``content=yes`` is 2 KB of distinct text on every second span, kept (redacted);
 ``dropped`` is the same text not kept; ``dialects`` is the corpus of real exports of twenty producers, over and over
 with other ids.
 """
