@@ -37,7 +37,7 @@ corpus: $(STAMP)  ## Every real export of the corpus beside what happened: a tab
 	@$(BIN)/python -m tests.corpus.table
 
 interleavings: $(STAMP)  ## 10,000 random orders, repetitions and splits of what is observed: no total differs
-	@$(BIN)/python -m pytest -q --hypothesis-profile=interleavings --hypothesis-show-statistics \
+	@$(BIN)/python -m pytest -q --hypothesis-profile=interleavings --hypothesis-show-statistics --timeout 0 \
 		tests/unit/processors/test_post.py -k any_order
 
 bench: $(STAMP)  ## Measure throughput, stages, memory, ack latency
