@@ -151,7 +151,7 @@ def _blocks(body: bytes, most: int) -> Iterator[bytes]:
 def _block(method: int, data: bytes, plain: int) -> bytes:
     try:
         if method == _LZ4:
-            content = bytes(lz4.block.decompress(data, uncompressed_size=plain)) if plain else b""
+            content = bytes(lz4.block.decompress(data, uncompressed_size=plain))
         elif method == _ZSTD:
             content = bytes(_zstd_decompressor().decompress(data, plain))
         elif method == _PLAIN:

@@ -2,58 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import http.client
-import threading
-import urllib.parse
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import clickhouse_connect
 import pytest
 
-from clickhouse_schema import runner
-from clickhouse_schema.store import Store
-from otel_exporter.endpoint.choices import Bounds
-from otel_exporter.endpoint.door import ClickHouseDoor
-from otel_exporter.endpoint.engine import Engine
-from otel_exporter.endpoint.request import Sizes
-from otel_exporter.endpoint.users import User, Users
-
-READER = {"X-ClickHouse-User": "reader", "X-ClickHouse-Key": "r"}
-WRITER = {"X-ClickHouse-User": "writer", "X-ClickHouse-Key": "w"}
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    data_dir: Path = tmp_path_factory.mktemp("endpoint")
-    with Store.embedded(data_dir, memory_bytes=1 << 30) as store:
-        runner.apply(store)
-        users = Users((User("reader", "r"), User("writer", "w", "ingest")))
-        loop = asyncio.new_event_loop()
-        bounds = Bounds(2, 200 << 20, 4 << 20)
-        door = ClickHouseDoor("127.0.0.1", 0, Engine(store, bounds), bounds, users, Sizes(16 << 20, 32 << 20, 64 << 20))
-        where = loop.run_until_complete(door.open())
-        thread = threading.Thread(target=loop.run_forever)
-        thread.start()
-        yield where
-        asyncio.run_coroutine_threadsafe(door.close(), loop).result(20)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-def ask(
-    address: str, body: bytes | str, headers: dict[str, str] = READER, **named: str
-) -> tuple[int, str | None, bytes]:
-    """POST; status, exception code and body."""
-    with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
-        data = body.encode() if isinstance(body, str) else body
-        connection.request("POST", "/?" + urllib.parse.urlencode(named), data, headers)
-        response = connection.getresponse()
-        return response.status, response.getheader("X-ClickHouse-Exception-Code"), response.read()
-
+from tests.wire.endpoint_door import WRITER, ask
 
 ATTACKS = {
     "two statements": ("SELECT 1; SELECT 2", "62"),
@@ -79,6 +34,20 @@ ATTACKS = {
     "endless": ("SELECT count() FROM system.numbers", "159"),
     "huge": ("SELECT number, randomPrintableASCII(100) FROM numbers(10000000) FORMAT JSON", "396"),
     "memory": ("SELECT groupArray(number) FROM numbers(100000000)", "241"),
+    "a table function that reads other tables": ("SELECT * FROM merge('system', '.*')", "497"),
+    "a table function inside view": ("SELECT * FROM view(SELECT * FROM url('http://127.0.0.1:1/'))", "497"),
+    "describe remote": ("DESC remote('127.0.0.1:1', system.one)", "497"),
+    "a table function by override": ("EXPLAIN TABLE OVERRIDE mysql('127.0.0.1:1', a, b, c, d) PARTITION BY x", "497"),
+    "apply file": ("SELECT * APPLY file FROM (SELECT '/etc/passwd' AS a)", "497"),
+    "apply file in a lambda": ("SELECT * APPLY (x -> file(x)) FROM (SELECT '/etc/passwd' AS a)", "497"),
+    "what others ask": ("SELECT query FROM system.processes", "497"),
+    "what others ask, quoted": ("SELECT query FROM `system`.`processes`", "497"),
+    "what others ask, after IN": ("SELECT 1 WHERE 'a' IN system.user_directories", "497"),
+    "what others ask, in a common table": ("WITH a AS (SELECT * FROM system.processes) SELECT * FROM a", "497"),
+    "what others ask, shown": ("SHOW PROCESSLIST", "497"),
+    "paths": ("SELECT path FROM system.disks", "497"),
+    "another database": ("USE system", "497"),
+    "set a bound": ("SET max_memory_usage = 0", "452"),
     "insert by a reader": ("INSERT INTO otel.otel_logs (Body) FORMAT JSONEachRow\n{}", "164"),
 }
 
