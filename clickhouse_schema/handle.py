@@ -39,7 +39,10 @@ class Handle:
     """One connection to the embedded engine. Not for two threads at once."""
 
     def __init__(self, path: str) -> None:
-        self._connection: Any = chdb.connect(path)
+        try:
+            self._connection: Any = chdb.connect(path)
+        except Exception as error:
+            raise EngineError(str(error)) from None
 
     def run(self, sql: str, fmt: str = "TabSeparatedRaw", parameters: Mapping[str, str] | None = None) -> Answer:
         """Run one statement. ``parameters`` are texts as ClickHouse reads them in a URL (``\\``, tab ... escaped).

@@ -7,9 +7,10 @@ import re
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, TypeVar
 
+import structlog
 from aiohttp import web
 
 from otel_exporter.config.tree import is_loopback
@@ -24,6 +25,7 @@ from otel_exporter.endpoint.statements import insert
 from otel_exporter.endpoint.users import User, Users
 from otel_exporter.receivers.endpoint import PortTaken
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
 _AT_ONCE: Final = 4  # queries side by side
 _WAITING: Final = 100  # queries that may wait for their turn
@@ -76,7 +78,7 @@ class ClickHouseDoor:
         """Stop listening; answers under way get a moment, then their queries are stopped."""
         if self._runner is not None:
             await self._runner.cleanup()
-        self._threads.shutdown()
+        await asyncio.to_thread(self._threads.shutdown)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         sender = Sender(request)
@@ -89,6 +91,9 @@ class ClickHouseDoor:
                 return await self._reply(request, user, session, sender)
         except Fault as fault:
             return await sender.fault(fault)
+        except Exception as error:  # without its text: it may quote what was asked
+            log.error("clickhouse_http_failed", error=type(error).__name__)  # noqa: TRY400
+            return await sender.fault(Fault(1002, "UNKNOWN_EXCEPTION", "the service failed: see its log"))
 
     def _guard_browser(self, request: web.Request) -> None:
         """Without passwords, a web page must not get in by a name of its own that means this machine."""
@@ -178,12 +183,18 @@ class ClickHouseDoor:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            while not task.done():
-                await self._thread(lambda: self._engine.stop(tag))
-                await asyncio.wait([task], timeout=_STOP_AGAIN)
-            if task.exception() is None and isinstance(result := task.result(), Reply):
-                await self._thread(result.close)
+            halting = asyncio.ensure_future(self._halt(tag, task))
+            while not halting.done():
+                with suppress(asyncio.CancelledError):  # a server that stops cancels twice
+                    await asyncio.shield(halting)
             raise
+
+    async def _halt(self, tag: uuid.UUID, task: asyncio.Future[T]) -> None:
+        while not task.done():
+            await self._thread(lambda: self._engine.stop(tag))
+            await asyncio.wait([task], timeout=_STOP_AGAIN)
+        if task.exception() is None and isinstance(result := task.result(), Reply):
+            await self._thread(result.close)
 
 
 async def _ok(_: web.Request) -> web.Response:

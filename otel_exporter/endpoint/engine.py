@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
+from clickhouse_schema.errors import StoreUnavailable
 from clickhouse_schema.handle import Answer, EngineError, Handle
 from clickhouse_schema.store import Store
 from otel_exporter.endpoint.choices import Bounds, quoted
@@ -89,12 +90,12 @@ class Engine:
 
     def canonical(self, sql: str) -> str:
         """One statement as ClickHouse's parser writes it. Raises Fault when it is not one."""
-        with self._store.handle() as handle:
+        with self._handle() as handle:
             return _Parser(handle, {}).canonical(sql)
 
     def version(self) -> str:
         """ClickHouse's version."""
-        with self._store.handle() as handle:
+        with self._handle() as handle:
             return _run(handle, "SELECT version()").body.decode().strip()
 
     def read(self, question: Question) -> Reply:
@@ -103,13 +104,13 @@ class Engine:
         Raises:
             Fault: refused, failed, over a bound, or stopped.
         """
-        handle = self._store.handle()
+        handle = self._handle()
         try:
             statement = reading(_Parser(handle, question.parameters), question.sql)
             fmt = statement.format or question.format
             streamed = statement.streams and fmt in _STREAMABLE and not question.whole
             self._bind(handle, question.settings, whole=not streamed)
-            _run(handle, "SET readonly = 1")
+            _run(handle, f"SET readonly = {statement.readonly}")
             return Reply(handle, _blocks(handle, statement, fmt, question, streamed=streamed), fmt)
         except BaseException:
             handle.close()
@@ -122,7 +123,7 @@ class Engine:
             Fault: the rows cannot be read as what the insert says, or the engine failed.
         """
         columns = f" ({', '.join(f'`{name}`' for name in insert.columns)})" if insert.columns else ""
-        with self._store.handle() as handle, os.fdopen(os.memfd_create("rows"), "wb") as file:
+        with self._handle() as handle, os.fdopen(os.memfd_create("rows"), "wb") as file:
             file.write(rows)
             file.flush()
             self._bind(handle, settings, whole=False)
@@ -132,12 +133,17 @@ class Engine:
 
     def stop(self, tag: uuid.UUID) -> None:
         """Stop the query that runs under ``tag``, if it still does."""
-        with closing(self._store.handle()) as handle:
+        with closing(self._handle()) as handle:
             _run(handle, f"KILL QUERY WHERE startsWith(query, '/* {tag} */') ASYNC")
 
+    def _handle(self) -> Handle:
+        try:
+            return self._store.handle()
+        except (StoreUnavailable, EngineError):
+            raise Fault(236, "ABORTED", "the service is stopping", status=503) from None
+
     def _bind(self, handle: Handle, settings: Mapping[str, str], *, whole: bool) -> None:
-        if _run(handle, "EXISTS DATABASE otel").body.strip() == b"1":
-            _run(handle, "USE otel")
+        _run(handle, "USE otel")
         fixed = {"result_overflow_mode": "throw", "timeout_before_checking_execution_speed": "0"}
         limits = {name: str(value) for name, value in self._bounds.limits.items()}
         chosen = limits | dict(settings) | fixed

@@ -79,21 +79,29 @@ class Sender:
         tag = secrets.token_hex(8)
         headers = self._answer_headers(reply.format, reply.summary) | {"X-ClickHouse-Exception-Tag": tag}
         response = web.StreamResponse(headers=headers)
-        await response.prepare(self._request)
-        piece = reply.body
+        try:
+            await response.prepare(self._request)
+            failure = await self._pieces(response, reply.body, more)
+            await self._write(response, _framed(failure, tag) if failure else b"", last=True)
+            if failure is None:
+                await response.write_eof()
+                return response
+        except (TimeoutError, ConnectionError):  # nobody reads any more
+            pass
+        self._hang_up()
+        return response
+
+    async def _pieces(
+        self, response: web.StreamResponse, piece: bytes, more: Callable[[], Awaitable[bytes]]
+    ) -> Fault | None:
+        """Send all there is; what stopped it, if anything did. The headers have gone, so nothing may be raised."""
         try:
             while piece:
                 await self._write(response, piece)
                 piece = await more()
         except Fault as fault:
-            await self._write(response, _framed(fault, tag), last=True)
-            self._hang_up()
-        except TimeoutError:
-            self._hang_up()
-        else:
-            await self._write(response, b"", last=True)
-            await response.write_eof()
-        return response
+            return fault
+        return None
 
     async def _write(self, response: web.StreamResponse, piece: bytes, *, last: bool = False) -> None:
         packed = await asyncio.to_thread(self._packer.compress, piece)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from otel_exporter.endpoint.faults import Fault
 from otel_exporter.guard import READING, bare_text
@@ -28,6 +28,9 @@ _SHOWING: Final = re.compile(
 _EXPLAINING: Final = re.compile(
     r"EXPLAIN (?:(?:AST|SYNTAX|QUERY TREE|PLAN|PIPELINE|ESTIMATE) )?(?:\w+ = \d+,? )*(?:SELECT|WITH|\()"
 )
+#: chDB's `default` is not among them: there, files are tables.
+_DATABASES: Final = frozenset({"otel", "system", "information_schema", "INFORMATION_SCHEMA"})
+_FILES_AS_TABLES: Final = re.compile(r"^(?:SHOW (?!TABLES|FULL TABLES)|EXISTS ).*\bdefault\b")
 #: Functions that reach files, models or other machines; `APPLY` takes their bare name.
 _REACHING: Final = re.compile(
     r"(?:\bAPPLY\s*\(?\s*(?:{names})\b|\b(?:{names})\s*\()".format(
@@ -71,6 +74,7 @@ class Reading:
 
     sql: str
     format: str | None
+    readonly: Literal[1, 2] = 1
 
     @property
     def streams(self) -> bool:
@@ -126,9 +130,10 @@ def reading(parser: Parser, sql: str) -> Reading:
     text = parser.canonical(sql)
     bare = bare_text(text)
     _check_text(bare)
-    _check_tree(parser.tree(text))
+    tree = parser.tree(text)
+    _check_tree(tree)
     found = _FORMAT.search(bare)
-    return Reading(text, found[1] if found else None)
+    return Reading(text, found[1] if found else None, _readonly(tree))
 
 
 def _check_text(bare: str) -> None:
@@ -139,7 +144,7 @@ def _check_text(bare: str) -> None:
         raise Fault(164, "READONLY", "default: Cannot execute query in readonly mode")
     if (first == "SHOW" and not _SHOWING.match(bare)) or (first == "EXPLAIN" and not _EXPLAINING.match(bare)):
         raise _denied(f"this kind of {first} is not granted")
-    if _REACHING.search(bare):
+    if _REACHING.search(bare) or _FILES_AS_TABLES.search(bare):
         raise _denied("only tables can be read here")
     if re.search(r"\bSETTINGS \w+ = ", bare):
         raise Fault(164, "READONLY", "Cannot modify settings in the SQL: send them as parameters of the request")
@@ -150,18 +155,32 @@ def _check_tree(tree: str) -> None:
     for function in _TABLE_FUNCTION.findall(tree):
         if function not in _TABLE_FUNCTIONS:
             raise _denied("this table function is not granted")
-    for database, table in _tables(tree):
+    for kind, database, table in _names(tree):
         if database == "system" and table not in _SYSTEM_TABLES:
             raise _denied("this table of the system database is not granted")
+        if table and database not in _DATABASES and (kind == "TableIdentifier" or database == "default"):
+            raise _denied("this database is not granted")
 
 
-def _tables(tree: str) -> Iterator[tuple[str, str]]:
-    """Everything that looks like ``database.table``; after `IN` a table is an identifier like any other."""
+def _readonly(tree: str) -> Literal[1, 2]:
+    """2 (tables and settings) for who asks which settings there are: under 1 all of them call themselves read-only.
+
+    Clients believe that and send none. What 1 forbids beyond 2, table functions, such a statement must not have.
+    """
+    asks_settings = ("TableIdentifier", "system", "settings") in _names(tree)
+    return 2 if asks_settings and not _TABLE_FUNCTION.search(tree) else 1
+
+
+def _names(tree: str) -> Iterator[tuple[str, str, str]]:
+    """Kind of node, and what would be database and table of every name.
+
+    After `IN` a table is an `Identifier` like any column. A table of the current database has no table part here.
+    """
     for line in tree.split("\n"):
         node = _NODE.match(line)
         if node and node[1] != "Function":
             database, _, rest = node[2].partition(".")
-            yield database, rest.partition(".")[0]
+            yield node[1], database, rest.partition(".")[0]
 
 
 def _denied(why: str) -> Fault:

@@ -6,7 +6,9 @@ import http.client
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -145,7 +147,9 @@ def test_a_public_address_needs_users(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["json", "csv", "parquet"])
 def test_query_prints_what_programs_read(house: House, form: str, tmp_path: Path) -> None:
     """`tokentide query --format` gives a running serve's answer as JSON, CSV or Parquet, with its types in Parquet."""
-    sql = "SELECT toUInt64(number) AS n, toDecimal64('1.5', 3) AS cost, NULL AS nothing FROM numbers(2)"
+    sql = (
+        "SELECT toUInt64(number) AS n, toDecimal64('1.5', 3) AS cost, NULL::Nullable(String) AS nothing FROM numbers(2)"
+    )
     command = [TOKENTIDE, "query", sql, "--format", form, "--data-dir", str(house.data_dir)]
     ran = subprocess.run(command, cwd=tmp_path, env=outside(), capture_output=True, check=True)
     (tmp_path / "answer").write_bytes(ran.stdout)
@@ -157,3 +161,17 @@ def test_query_prints_what_programs_read(house: House, form: str, tmp_path: Path
         frame = pl.read_parquet(tmp_path / "answer")
         assert (frame.schema["n"], frame["n"].to_list()) == (pl.UInt64, [0, 1])
         assert frame.schema["cost"] == pl.Decimal(18, 3)
+
+
+def test_a_query_under_way_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """SIGTERM ends a serve within seconds while clients ask something endless: their queries are stopped."""
+    with serving(tmp_path / "data") as house, ThreadPoolExecutor(8) as pool:
+        address = house.addresses["clickhouse"]
+        asked = [pool.submit(ask, address, "SELECT count() FROM system.numbers") for _ in range(8)]
+        time.sleep(1)
+        began = time.monotonic()
+        house.stop()
+        assert time.monotonic() - began < 20  # a query may take 60 seconds, eight of them 120
+        for answer in asked:
+            with pytest.raises(OSError, match=r"Remote end closed|reset"):
+                answer.result()

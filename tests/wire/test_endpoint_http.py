@@ -10,6 +10,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -217,3 +218,33 @@ def test_bodies_are_bounded(address: str) -> None:
     form = '--b\r\nContent-Disposition: form-data; name="t"; filename="t"\r\n\r\n1\r\n--b--\r\n'
     headers = READER | {"Content-Type": "multipart/form-data; boundary=b"}
     assert ask(address, form, headers, query="SELECT 1", t_structure="a UInt8")[1] == "48"
+
+
+def test_many_at_once_are_all_answered(address: str) -> None:
+    """Sixteen clients at once, four of them with endless queries, each get their own answer."""
+    endless = "SELECT count() FROM system.numbers"
+    asked = [endless if number % 4 == 0 else f"SELECT {number}" for number in range(16)]
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda sql: ask(address, sql), asked))
+    for number, (status, code, body) in enumerate(answers):
+        assert (status, code) == (408, "159") if number % 4 == 0 else body == f"{number}\n".encode()
+
+
+def test_false_friends_are_let_through(address: str) -> None:
+    """Functions, columns and texts that look like what is refused are not refused."""
+    for sql in (
+        "SELECT domain('http://a.example/file(1)'), URLPathHierarchy('http://a.example/x/y'), URLHash('a')",
+        "SELECT 'INTO OUTFILE', 'SETTINGS a = 1', 'system.processes', 'SELECT * FROM url()'",
+        "SELECT 1 AS `INTO OUTFILE`, 2 AS `file`, 3 AS `default`, 4 AS url",
+        "SELECT format('{}', 'x'), merge FROM (SELECT 1 AS merge)",
+        "SELECT name FROM system.columns WHERE database = 'otel' LIMIT 1",
+        "SELECT number FROM numbers(10) WHERE number IN (SELECT number FROM numbers(3)) -- a comment; with words",
+        "SHOW TABLES FROM otel",
+        "DESCRIBE TABLE otel.otel_traces",
+        "SHOW CREATE TABLE otel.otel_traces",
+        "EXPLAIN indexes = 1 SELECT * FROM otel.otel_traces",
+        "(SELECT 1) UNION ALL (SELECT 2)",
+        "WITH t AS (SELECT 1 AS a) SELECT a, t.a FROM t",
+    ):
+        status, _, body = ask(address, sql)
+        assert status == 200, (sql, body)
