@@ -21,6 +21,7 @@ _STREAMABLE: Final = frozenset(
     {"Native", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CSV", "RowBinary", "JSONEachRow", "NDJSON",
      "JSONCompactEachRow", "TSKV"}
 )  # fmt: skip
+_SYNTAX_ERROR: Final = 62
 _AT_ONCE: Final = 1 << 20  # bytes of an answer that are computed before the first is sent
 
 
@@ -146,7 +147,7 @@ class Engine:
         _run(handle, "USE otel")
         fixed = {"result_overflow_mode": "throw", "timeout_before_checking_execution_speed": "0"}
         limits = {name: str(value) for name, value in self._bounds.limits.items()}
-        chosen = limits | dict(settings) | fixed
+        chosen = limits | {"session_timezone": "UTC"} | dict(settings) | fixed
         if not whole:
             del chosen["max_result_bytes"]
         _run(handle, "SET " + ", ".join(f"{name} = {quoted(value)}" for name, value in chosen.items()))
@@ -165,7 +166,12 @@ class _Parser:
         self._parameters = parameters
 
     def canonical(self, sql: str) -> str:
-        answer = _run(self._handle, "SELECT formatQuerySingleLine({q:String})", "RawBLOB", {"q": _escaped(sql)})
+        try:
+            answer = _run(self._handle, "SELECT formatQuerySingleLine({q:String})", "RawBLOB", {"q": _escaped(sql)})
+        except Fault as fault:
+            what, ours, _ = fault.text.partition(": In scope SELECT formatQuerySingleLine")
+            fault.text = f"{what}. (SYNTAX_ERROR)\n" if ours and fault.code == _SYNTAX_ERROR else fault.text
+            raise
         return answer.body.decode()
 
     def tree(self, canonical: str) -> str:

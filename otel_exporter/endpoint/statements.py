@@ -19,8 +19,8 @@ _TABLE_FUNCTIONS: Final = frozenset(
 _SYSTEM_TABLES: Final = frozenset(
     {"aggregate_function_combinators", "collations", "columns", "contributors", "data_skipping_indices",
      "data_type_families", "databases", "formats", "functions", "keywords", "licenses", "numbers", "numbers_mt", "one",
-     "parts_columns", "projections", "settings", "table_engines", "table_functions", "tables", "time_zones", "zeros",
-     "zeros_mt"}
+     "parts", "parts_columns", "projections", "settings", "table_engines", "table_functions", "tables", "time_zones",
+     "zeros", "zeros_mt"}
 )  # fmt: skip
 _SHOWING: Final = re.compile(
     r"SHOW (?:CREATE|DATABASES|(?:FULL )?TABLES|(?:EXTENDED )?(?:FULL )?COLUMNS|INDEXES|FUNCTIONS|SETTINGS|ENGINES)\b"

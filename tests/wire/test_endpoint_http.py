@@ -120,6 +120,16 @@ def test_settings_are_bounded_not_escaped(address: str) -> None:
     assert ask(address, "SELECT toDateTime(0)", session_timezone="Asia/Tokyo")[2] == b"1970-01-01 09:00:00\n"
 
 
+def test_answers_are_in_utc_and_errors_in_the_asker_s_words(address: str) -> None:
+    """Whatever the machine's time zone, moments are UTC; a syntax error quotes the asker's SQL, not how we parse."""
+    assert ask(address, "SELECT timezone(), toDateTime(0)")[2] == b"UTC\t1970-01-01 00:00:00\n"
+    _, code, text = ask(address, "SELECT 'x")
+    assert code == "62"
+    assert b"not closed" in text
+    assert b"formatQuery" not in text
+    assert ask(address, b"SELECT 1\0; DROP TABLE otel.otel_logs")[1] == "62"
+
+
 def test_databases(address: str) -> None:
     """Bare names mean our database, whichever way a client names it; others are refused."""
     for database in ("otel", "default", ""):
@@ -239,7 +249,14 @@ def test_false_friends_are_let_through(address: str) -> None:
         "SELECT format('{}', 'x'), merge FROM (SELECT 1 AS merge)",
         "SELECT name FROM system.columns WHERE database = 'otel' LIMIT 1",
         "SELECT number FROM numbers(10) WHERE number IN (SELECT number FROM numbers(3)) -- a comment; with words",
-        "SHOW TABLES FROM otel",
+        "SHOW DATABASES",  # what Grafana's plugin asks, from here
+        'SHOW TABLES FROM "otel"',
+        'DESC TABLE "otel"."otel_traces"',
+        "SELECT name, type, table FROM system.columns WHERE database = 'otel'",
+        "SELECT name FROM system.functions LIMIT 3",
+        'WITH 1 AS a, (SELECT min(Start) FROM "otel"."otel_traces_trace_id_ts" WHERE TraceId != \'\') AS t SELECT a, t',
+        "SELECT toStartOfInterval(toDateTime(started_at), INTERVAL 60 second) AS time, count() FROM genai_calls GROUP BY 1",
+        "SELECT count() FROM genai_calls WHERE started_at >= fromUnixTimestamp64Milli(0) AND started_at <= toDateTime(1)",
         "DESCRIBE TABLE otel.otel_traces",
         "SHOW CREATE TABLE otel.otel_traces",
         "EXPLAIN indexes = 1 SELECT * FROM otel.otel_traces",
