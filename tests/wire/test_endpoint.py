@@ -68,6 +68,38 @@ def test_attacks_are_refused_with_clickhouse_codes(address: str, attack: str) ->
     assert not Path("/tmp/tokentide-stolen").exists()
 
 
+def test_every_other_table_function_is_refused(address: str) -> None:
+    """Whatever table functions this engine has, only the harmless ones get past the guard, anywhere in a statement."""
+    harmless = {"numbers", "numbers_mt", "zeros", "zeros_mt", "primes", "generateSeries", "generate_series",
+                "generateRandom", "values", "null", "view"}  # fmt: skip
+    known = set(ask(address, "SELECT name FROM system.table_functions")[2].decode().split())
+    assert harmless < known
+    for name in sorted(known - harmless):
+        inside = f"WITH t AS (SELECT 1 FROM {name}()) SELECT 1 FROM t JOIN numbers(1) AS n ON 1"
+        for sql in (f"SELECT * FROM {name}('x')", f"DESC `{name}`('x')", inside):
+            assert ask(address, sql)[1] in ("497", "62"), sql
+
+
+def test_every_other_system_table_is_refused(address: str) -> None:
+    """Whatever tables the system database has, those that show queries, paths, keys or the machine are refused."""
+    known = ask(address, "SELECT name FROM system.tables WHERE database = 'system'")[2].decode().split()
+    granted = [name for name in known if ask(address, f"SELECT * FROM system.`{name}` LIMIT 0")[1] != "497"]
+    assert {"columns", "databases", "functions", "one", "settings", "tables"} <= set(granted)
+    telling = ("process", "quer", "disk", "user", "role", "grant", "log", "server", "stack", "named", "error", "path",
+               "replica", "cluster", "dictionar", "backup", "certificate", "fail", "cache", "jemalloc")  # fmt: skip
+    assert [name for name in granted if any(word in name for word in telling)] == []
+    assert len(granted) < len(known) / 4
+
+
+def test_functions_that_reach_out_are_refused(address: str) -> None:
+    """Every function this engine files under AI, and those that read files, are refused by any spelling."""
+    names = ask(address, "SELECT name FROM system.functions WHERE lower(name) LIKE 'ai%' OR alias_to LIKE 'ai%'")[2]
+    reaching = [name for name in names.decode().split() if name[2:3].isupper()]
+    assert "aiGenerate" in reaching
+    for name in (*reaching, "file", "FILE", "`file`", "catboostEvaluate", "eval"):
+        assert ask(address, f"SELECT {name}('x')")[1] == "497", name
+
+
 def test_wrong_passwords_and_settings_are_refused(address: str) -> None:
     """A wrong password and a setting that escapes are refused with 516 and 452."""
     assert ask(address, "SELECT 1", {"X-ClickHouse-User": "reader", "X-ClickHouse-Key": "x"})[:2] == (403, "516")
