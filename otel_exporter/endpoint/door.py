@@ -97,27 +97,25 @@ class ClickHouseDoor:
 
     def _guard_browser(self, request: web.Request) -> None:
         """Without passwords, a web page must not get in by a name of its own that means this machine."""
-        host = request.host.rpartition(":")[0] if re.search(r":\d+$", request.host) else request.host
+        host = re.sub(r":\d+$", "", request.headers.get("Host", "localhost"))
         if self._users.anybody and is_loopback(self._host) and not is_loopback(host):
             raise Fault(516, "AUTHENTICATION_FAILED", "without users, this is asked as 127.0.0.1 or localhost only")
 
     async def _reply(self, request: web.Request, user: User, session: Session, sender: Sender) -> web.StreamResponse:
         inserting = user.role == "ingest" and request.method == "POST"
-        fields = await form(request)
-        body = b"" if fields is not None else await self._bodies.read(request, inserting=inserting)
         most = self._bodies.most(inserting=inserting)
-        with self._bodies.room(len(body)):
-            async with self._turn():
-                question = await self._thread(lambda: asked(request, fields or {}, body, most))
-                settings = chosen(session.settings | dict(question.settings), self._bounds)
-                if question.is_insert:
-                    return await self._insert(user, question, settings, sender, get=request.method != "POST")
-                if _STATE.match(question.head):
-                    return await self._set(question, session, sender)
-                if question.head.strip() == hello.QUESTION and request.query.get("client_protocol_version", "0") != "0":
-                    version = await self._thread(self._engine.version)
-                    return await sender.whole(hello.answer(version), "Native", {})
-                return await self._read(request, question, settings, sender)
+        fields = await form(request)  # then nothing is left of the body
+        async with self._bodies.read(request, inserting=inserting) as body, self._turn():
+            question = await self._thread(lambda: asked(request, fields, body, most))
+            settings = chosen(session.settings | dict(question.settings), self._bounds)
+            if question.is_insert:
+                return await self._insert(user, question, settings, sender, get=request.method != "POST")
+            if _STATE.match(question.head):
+                return await self._set(question, session, sender)
+            if question.head.strip() == hello.QUESTION and request.query.get("client_protocol_version", "0") != "0":
+                version = await self._thread(self._engine.version)
+                return await sender.whole(hello.answer(version), "Native", {})
+            return await self._read(request, question, settings, sender)
 
     async def _read(
         self, request: web.Request, asked: Asked, settings: Mapping[str, str], sender: Sender
@@ -191,7 +189,8 @@ class ClickHouseDoor:
 
     async def _halt(self, tag: uuid.UUID, task: asyncio.Future[T]) -> None:
         while not task.done():
-            await self._thread(lambda: self._engine.stop(tag))
+            with suppress(Fault):
+                await self._thread(lambda: self._engine.stop(tag))
             await asyncio.wait([task], timeout=_STOP_AGAIN)
         if task.exception() is None and isinstance(result := task.result(), Reply):
             await self._thread(result.close)

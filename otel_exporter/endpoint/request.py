@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -78,55 +78,53 @@ class Bodies:
         self._sizes = sizes
         self._held = 0
 
-    @contextmanager
-    def room(self, size: int) -> Iterator[None]:
-        """Hold ``size`` bytes for the block.
-
-        Raises:
-            Fault: there is no room now (202, 503).
-        """
-        if self._held + size > self._sizes.in_flight:
-            raise Fault(202, "TOO_MANY_SIMULTANEOUS_QUERIES", "Too many requests: ask again later", status=503)
-        self._held += size
-        try:
-            yield
-        finally:
-            self._held -= size
-
     def most(self, *, inserting: bool) -> int:
         """The most bytes a body may have once unpacked."""
         return self._sizes.unpacked if inserting else LARGEST_QUESTION
 
-    async def read(self, request: web.Request, *, inserting: bool) -> bytes:
-        """The body as sent.
+    @asynccontextmanager
+    async def read(self, request: web.Request, *, inserting: bool) -> AsyncIterator[bytes]:
+        """The body as sent. Its bytes are held from when they arrive until the block ends.
 
         Raises:
-            Fault: too large, or too slow.
+            Fault: too large, too slow, or no room for it now (202, 503).
         """
-        most = self._sizes.body if inserting else LARGEST_QUESTION
+        pieces: list[bytes] = []
+        try:
+            await self._collect(request, pieces, self._sizes.body if inserting else LARGEST_QUESTION)
+            yield b"".join(pieces)
+        finally:
+            self._held -= sum(map(len, pieces))
+
+    async def _collect(self, request: web.Request, pieces: list[bytes], most: int) -> None:
         if (request.content_length or 0) > most:
             raise too_large(most)
-        pieces, size = [], 0
+        size = 0
         try:
             async with asyncio.timeout(_PATIENCE):
                 async for piece in request.content.iter_chunked(1 << 18):
                     pieces.append(piece)
                     size += len(piece)
+                    self._hold(len(piece))
                     if size > most:
                         raise too_large(most)
         except TimeoutError:
             raise Fault(209, "SOCKET_TIMEOUT", "the request's body does not arrive") from None
-        return b"".join(pieces)
+
+    def _hold(self, size: int) -> None:
+        self._held += size
+        if self._held > self._sizes.in_flight:
+            raise Fault(202, "TOO_MANY_SIMULTANEOUS_QUERIES", "Too many requests: ask again later", status=503)
 
 
-async def form(request: web.Request) -> dict[str, str] | None:
-    """The fields of a multipart form, in which clients send long parameters; None for any other request.
+async def form(request: web.Request) -> dict[str, str]:
+    """The fields of a multipart form, in which clients send long parameters; none for any other request.
 
     Raises:
         Fault: too large, or with files (external tables), which are not supported.
     """
     if request.content_type != "multipart/form-data":
-        return None
+        return {}
     try:
         sent = await request.post()
     except web.HTTPRequestEntityTooLarge:

@@ -11,7 +11,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import lz4.frame
@@ -265,3 +265,28 @@ def test_false_friends_are_let_through(address: str) -> None:
     ):
         status, _, body = ask(address, sql)
         assert status == 200, (sql, body)
+
+
+def test_forms_carry_question_and_parameters(address: str) -> None:
+    """A multipart form's fields are read like parameters of the URL."""
+    parts = {"query": "SELECT {a:String}, {b:UInt8}", "param_a": "x'; DROP", "param_b": "7"}
+    body = "".join(f'--b\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in parts.items())
+    headers = READER | {"Content-Type": "multipart/form-data; boundary=b"}
+    assert ask(address, body + "--b--\r\n", headers)[2] == b"x\\'; DROP\t7\n"
+
+
+def test_bytes_in_flight_are_bounded(address: str) -> None:
+    """When unfinished bodies hold all the room, the next is told to come back; when they go, there is room again."""
+    with ExitStack() as slow:
+        for _ in range(4):
+            connection = slow.enter_context(closing(http.client.HTTPConnection(address, timeout=30)))
+            connection.putrequest("POST", "/")
+            for name, value in (WRITER | {"Content-Length": str(16 << 20)}).items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            connection.send(HEAD.encode() + bytes((16 << 20) - 200_000))
+        time.sleep(0.2)
+        assert ask(address, HEAD.encode() + bytes(8 << 20), WRITER)[:2] == (503, "202")
+        assert ask(address, "SELECT 1")[0] == 200
+    time.sleep(0.2)
+    assert ask(address, HEAD.encode() + bytes(8 << 20), WRITER)[0] not in (200, 503)  # zeros are no rows
