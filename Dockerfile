@@ -17,7 +17,7 @@ WORKDIR /var/lib/tokentide
 ENV PATH=/opt/tokentide/bin:$PATH \
     TOKENTIDE_STORE__DATA_DIR=/var/lib/tokentide/data
 VOLUME /var/lib/tokentide
-EXPOSE 4317 4318 9464
+EXPOSE 4317 4318 8123 9464
 # Listening beyond the container needs an ingest token: TOKENTIDE_INGEST__TOKEN, or --insecure.
 HEALTHCHECK --interval=15s --timeout=3s --start-period=30s \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9464/readyz', timeout=2)"]

@@ -1,8 +1,8 @@
 """The store: ClickHouse in this process (chDB) or a ClickHouse server, behind one face.
 
-This is the only module that makes a ClickHouse client. chDB's hazards decide how it talks: rows never travel inside
-SQL text (inline data is cut at the first blank line and the rest would run as SQL), values are bound on the server
-side, and one handle serves one call at a time.
+This and `handle` are the only modules that make a ClickHouse client. chDB's hazards decide how it talks: rows never
+travel inside SQL text (inline data is cut at the first blank line and the rest would run as SQL), values are bound on
+the server side, and one handle serves one call at a time.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from clickhouse_connect.driver.external import ExternalData
 
 from clickhouse_schema import lookup, results
 from clickhouse_schema.errors import StoreError, StoreLocked, StoreRejected, StoreUnavailable, from_code
+from clickhouse_schema.handle import Handle
 from clickhouse_schema.lock import DirectoryLock
 from clickhouse_schema.tables import COLUMNS, DATABASE
 
@@ -53,9 +54,15 @@ class Store:
     """
 
     def __init__(
-        self, connect: Callable[[], Any], *, embedded: bool, release: Callable[[], None] = lambda: None
+        self,
+        connect: Callable[[], Any],
+        *,
+        embedded: bool,
+        path: str = ":memory:",
+        release: Callable[[], None] = lambda: None,
     ) -> None:
         self._connect = connect
+        self._path = path
         self._release = release
         self._idle: LifoQueue[Any] = LifoQueue(maxsize=IDLE_HANDLES)
         self._closed = False
@@ -85,7 +92,7 @@ class Store:
             return clickhouse_connect.get_client(interface="chdb", path=path, chdb_options=options, settings=SESSION)
 
         try:
-            return cls(connect, embedded=True, release=lock.release)
+            return cls(connect, embedded=True, path=path, release=lock.release)
         except BaseException as error:
             lock.release()
             if isinstance(error, StoreError) and "already initialized with path" in error.detail:
@@ -183,6 +190,19 @@ class Store:
         ``since`` and ``until`` bound the hour in which a call started (both inclusive, whole hours); None is open.
         """
         return lookup.ledger_entries(self, tenant, handles, since, until)
+
+    def handle(self) -> Handle:
+        """A raw handle on the embedded engine; the caller closes it, before this store is closed.
+
+        Raises:
+            StoreUnavailable: the store is closed.
+            ValueError: the data are on a server.
+        """
+        if not self.is_embedded:
+            raise ValueError("a ClickHouse server has no handles: ask it over HTTP")
+        if self._closed:
+            raise StoreUnavailable(0, "the store is closed")
+        return Handle(self._path)
 
     def close(self) -> None:
         """Give back every handle and the directory; afterwards the store answers StoreUnavailable."""

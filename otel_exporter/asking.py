@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from otel_exporter import runfile
 from otel_exporter.failures import Reason, Refused, RetryLater
@@ -18,10 +18,21 @@ if TYPE_CHECKING:
     from clickhouse_schema.store import Store
     from otel_exporter.config import Settings
 
-#: SQL and its parameters (`{name:Type}` in the SQL) to the answer: names, types, then one JSON array a row.
+#: SQL and its parameters (`{name:Type}` in the SQL) to the answer in the format `ROWS`.
 Ask = Callable[[str, Mapping[str, str]], bytes]
+#: The answer's format unless another is asked for: names, types, then one JSON array a row.
+ROWS: Final = "JSONCompactEachRowWithNamesAndTypes"
+#: For programs that want types.
+PARQUET: Final = "Parquet"
 
-_FORMAT: Final = "JSONCompactEachRowWithNamesAndTypes"
+
+class AskIn(Protocol):
+    """An `Ask` that can answer in `PARQUET`, too."""
+
+    def __call__(self, sql: str, parameters: Mapping[str, str], fmt: str = ROWS, /) -> bytes:
+        """The answer."""
+
+
 #: ClickHouse writes the values as we print them: exact decimals as text, times as ISO 8601 in UTC, 64 bits as numbers.
 _SETTINGS: Final = {
     "readonly": "1",
@@ -34,7 +45,7 @@ _LONGEST_SECONDS: Final = 120
 
 
 @contextmanager
-def asking(settings: Settings) -> Iterator[Ask]:
+def asking(settings: Settings) -> Iterator[AskIn]:
     """How to ask where ``settings`` say the data are.
 
     Raises:
@@ -73,16 +84,16 @@ def _require_data(data_dir: Path) -> None:
         raise Refused(Reason.STORE, f"there are no data in {data_dir} yet: tokentide serve, ingest or demo brings some")
 
 
-def direct(store: Store, longest_seconds: int = 0) -> Ask:
+def direct(store: Store, longest_seconds: int = 0) -> AskIn:
     """Ask ``store``; a question that takes longer than ``longest_seconds`` fails (0: however long)."""
     settings = _SETTINGS | {"max_execution_time": str(longest_seconds)}
     clause = " SETTINGS " + ", ".join(f"{name} = {value}" for name, value in settings.items())
 
-    def ask(sql: str, parameters: Mapping[str, str]) -> bytes:
+    def ask(sql: str, parameters: Mapping[str, str], fmt: str = ROWS, /) -> bytes:
         from clickhouse_schema.errors import StoreError
 
         try:
-            return store.raw(canonical(store, sql) + clause, _FORMAT, parameters)
+            return store.raw(canonical(store, sql) + clause, fmt, parameters)
         except StoreError as error:
             error.detail = error.detail.replace(clause, "")
             raise
@@ -90,16 +101,16 @@ def direct(store: Store, longest_seconds: int = 0) -> Ask:
     return ask
 
 
-def bounded(store: Store) -> Ask:
+def bounded(store: Store) -> AskIn:
     """Ask ``store`` from inside a `serve`."""
     return direct(store, _LONGEST_SECONDS)
 
 
-def live(running: runfile.Running) -> Ask:
+def live(running: runfile.Running) -> AskIn:
     """Ask a live `serve` through its health address."""
 
-    def ask(sql: str, parameters: Mapping[str, str]) -> bytes:
-        body = json.dumps({"sql": sql, "parameters": dict(parameters)})
+    def ask(sql: str, parameters: Mapping[str, str], fmt: str = ROWS, /) -> bytes:
+        body = json.dumps({"sql": sql, "parameters": dict(parameters), "format": fmt})
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {running.token}"}
         address = running.addresses["health"]
         with closing(http.client.HTTPConnection(address, timeout=_LONGEST_SECONDS + 10)) as connection:

@@ -33,6 +33,8 @@ class Checklist(Watcher):
     def waiting(self, addresses: Mapping[str, str]) -> None:
         """The service listens and nothing has come yet."""
         self._say(f"waiting for spans on http://{addresses['http']} (OTLP/HTTP) and {addresses['grpc']} (OTLP/gRPC)")
+        if "clickhouse" in addresses:
+            self._say(f"ask in SQL: curl http://{addresses['clickhouse']} -d 'SELECT count() FROM genai_calls'")
 
     def committed(self, tenant: str, tables: Tables) -> None:
         """Name each producer when it first speaks."""

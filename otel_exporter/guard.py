@@ -15,7 +15,8 @@ from otel_exporter.failures import Reason, Refused
 if TYPE_CHECKING:
     from clickhouse_schema.store import Store
 
-_READING: Final = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "("})
+#: First words of statements that read.
+READING: Final = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "("})
 _SYNTAX_ERROR: Final = 62
 #: A text or a quoted name, whichever begins first: a quote inside the other is no quote.
 _QUOTED: Final = re.compile(r"""(['"`])((?:[^\\]|\\.)*?)\1""", re.DOTALL)
@@ -60,13 +61,18 @@ def _why(detail: str) -> str:
 
 
 def _check(text: str) -> None:
-    bare = _QUOTED.sub(_harmless, text)
+    bare = bare_text(text)
     first = "(" if bare.startswith("(") else bare.split(" ", 1)[0]
-    if first not in _READING:
+    if first not in READING:
         raise Refused(Reason.MALFORMED, f"only reading is allowed here, and {first} does more")
     for wrong, sentence in _WRONG.items():
         if wrong.search(bare):
             raise Refused(Reason.MALFORMED, sentence)
+
+
+def bare_text(canonical: str) -> str:
+    """A statement as ClickHouse's parser writes it, without its texts: only words that ClickHouse acts on are left."""
+    return _QUOTED.sub(_harmless, canonical)
 
 
 def _harmless(quoted: re.Match[str]) -> str:

@@ -10,14 +10,16 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
+from otel_exporter.asking import PARQUET, ROWS
 from otel_exporter.config.tree import HealthSettings
 from otel_exporter.telemetry import exposition
 
-#: SQL and its parameters to the answer, as `otel_exporter.asking` reads it.
-Ask = Callable[[str, Mapping[str, str]], bytes]
+#: SQL, its parameters and `asking.ROWS` or `asking.PARQUET` to the answer, as `otel_exporter.asking` reads it.
+Ask = Callable[[str, Mapping[str, str], str], bytes]
 Explain = Callable[[Exception], str | None]
 
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+_MEDIA: Final = {ROWS: "application/x-ndjson", PARQUET: "application/vnd.apache.parquet"}
 _AT_ONCE: Final = 4  # questions answered side by side
 _LARGEST_QUESTION: Final = 2**20
 
@@ -94,31 +96,31 @@ class _Questions:
             return _error(401, "the token of the run file is missing or wrong")
         question = await _question(request)
         if question is None:
-            return _error(400, 'the body must be {"sql": text, "parameters": {name: text}}')
+            return _error(400, 'the body must be {"sql": text, "parameters": {name: text}, "format": name}')
         async with self._slots:
             return await self._reply(*question)
 
-    async def _reply(self, sql: str, parameters: Mapping[str, str]) -> web.Response:
+    async def _reply(self, sql: str, parameters: Mapping[str, str], fmt: str) -> web.Response:
         try:
-            body = await asyncio.to_thread(self._ask, sql, parameters)
+            body = await asyncio.to_thread(self._ask, sql, parameters, fmt)
         except Exception as error:
             sentence = self._explain(error)
             if sentence is None:
                 raise
             return _error(400, sentence)
-        return web.Response(body=body, content_type="application/x-ndjson")
+        return web.Response(body=body, content_type=_MEDIA[fmt])
 
     def _is_known(self, authorization: str) -> bool:
         scheme, _, token = authorization.partition(" ")
         return scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._token)
 
 
-async def _question(request: web.Request) -> tuple[str, Mapping[str, str]] | None:
+async def _question(request: web.Request) -> tuple[str, Mapping[str, str], str] | None:
     try:
         body: Any = await request.json()
-        parameters = body.get("parameters", {})
-        if isinstance(body["sql"], str) and all(isinstance(value, str) for value in parameters.values()):
-            return body["sql"], parameters
+        sql, parameters, fmt = body["sql"], body.get("parameters", {}), body.get("format", ROWS)
+        if isinstance(sql, str) and fmt in _MEDIA and all(isinstance(value, str) for value in parameters.values()):
+            return sql, parameters, fmt
     except (ValueError, KeyError, AttributeError, TypeError):
         pass
     return None

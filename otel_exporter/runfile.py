@@ -36,7 +36,7 @@ class AlreadyServing(Exception):
 
 @dataclass(frozen=True)
 class Running:
-    """A live `serve`: where it listens (``grpc``, ``http``, ``health`` to ``host:port``) and its local token.
+    """A live `serve`: its local token, and where it listens: ``grpc``, ``http``, ``health``, ``clickhouse`` (if open).
 
     The token lets processes of the same user in: `POST /api/query` on the health address, and OTLP on the ingest ones.
     """

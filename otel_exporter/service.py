@@ -16,11 +16,17 @@ from otel_exporter.asking import bounded
 from otel_exporter.assembly import Assembly, assembled
 from otel_exporter.checklist import Checklist
 from otel_exporter.cli.sentences import explain
+from otel_exporter.endpoint.choices import Bounds
+from otel_exporter.endpoint.door import ClickHouseDoor
+from otel_exporter.endpoint.engine import Engine
+from otel_exporter.endpoint.request import Sizes
+from otel_exporter.endpoint.users import User, Users
 from otel_exporter.health import Door
 from otel_exporter.pipeline import Pipeline
 from otel_exporter.receivers import Admission, GrpcReceiver, HttpReceiver, token_hash
 
 if TYPE_CHECKING:
+    from clickhouse_schema.store import Store
     from otel_exporter.config import Settings
 
 log = structlog.get_logger(__name__)
@@ -73,6 +79,7 @@ class Service:
             health = Door(self._settings.health, ready, bounded(parts.store), token, lambda error: explain(error)[0])
             addresses = {"health": await health.open()}
             doors.push_async_callback(health.close)
+            addresses |= await self._ask(doors, parts)
             writer = _WriterThread(parts)
             writer.start()
             doors.push_async_callback(asyncio.to_thread, writer.stop)
@@ -80,6 +87,15 @@ class Service:
             doors.push_async_callback(asyncio.to_thread, pipeline.stop)
             addresses |= await self._receive(doors, pipeline, token)
             yield addresses
+
+    async def _ask(self, doors: AsyncExitStack, parts: Assembly) -> dict[str, str]:
+        """ClickHouse's HTTP interface; a ClickHouse server has its own."""
+        if not (parts.store.is_embedded and self._settings.clickhouse_http.enabled):
+            return {}
+        door = clickhouse_door(self._settings, parts.store)
+        address = await door.open()
+        doors.push_async_callback(door.close)
+        return {"clickhouse": address}
 
     async def _receive(self, doors: AsyncExitStack, pipeline: Pipeline, token: str) -> dict[str, str]:
         ingest = self._settings.ingest
@@ -96,6 +112,15 @@ class Service:
             addresses[name] = _address(host, await receiver.start())
             doors.push_async_callback(receiver.stop, GRACE_SECONDS)
         return addresses
+
+
+def clickhouse_door(settings: Settings, store: Store) -> ClickHouseDoor:
+    """ClickHouse's HTTP interface as the settings say."""
+    said, ingest = settings.clickhouse_http, settings.ingest
+    bounds = Bounds(said.max_seconds, said.max_memory, said.max_result_bytes)
+    users = Users(tuple(User(user.name, user.password.reveal(), user.role) for user in said.users if user.password))
+    sizes = Sizes(ingest.max_body_bytes, ingest.max_decompressed_bytes, ingest.max_in_flight_bytes)
+    return ClickHouseDoor(said.host, said.port, Engine(store, bounds), bounds, users, sizes)
 
 
 class Readiness:

@@ -13,13 +13,14 @@ def _port(meaning: str) -> Any:
     return typer.Option(metavar="PORT", help=meaning)
 
 
-def serve(
+def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
     config: ConfigFile = None,
     data_dir: DataDir = None,
     clickhouse_url: ClickhouseUrl = None,
     host: Annotated[str | None, typer.Option(metavar="HOST", help="Where to listen for OTLP.")] = None,
     grpc_port: Annotated[int | None, _port("OTLP/gRPC; 0 takes any free port.  [default: 4317]")] = None,
     http_port: Annotated[int | None, _port("OTLP/HTTP; 0 takes any free port.  [default: 4318]")] = None,
+    clickhouse_port: Annotated[int | None, _port("ClickHouse's HTTP interface.  [default: 8123]")] = None,
     health_port: Annotated[int | None, _port("/metrics, /healthz, /readyz.  [default: 9464]")] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow a HOST that other machines can reach without authentication.")
@@ -37,8 +38,10 @@ def serve(
         ("--host", "ingest.http.host", host),
         ("--grpc-port", "ingest.grpc.port", grpc_port),
         ("--http-port", "ingest.http.port", http_port),
+        ("--clickhouse-port", "clickhouse_http.port", clickhouse_port),
         ("--health-port", "health.port", health_port),
         ("--insecure", "ingest.insecure", insecure or None),
+        ("--insecure", "clickhouse_http.insecure", insecure or None),
         ("--insecure", "health.insecure", insecure or None),
     ).settings
 

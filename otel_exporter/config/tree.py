@@ -173,6 +173,48 @@ class HealthSettings(Listener):
             yield ("host",), _exposed(self.host, "/metrics has no authentication", "health.insecure")
 
 
+class UserSettings(Section):
+    """Somebody who may ask over the ClickHouse HTTP interface."""
+
+    name: str = Field(min_length=1, description="As ClickHouse clients send it.")
+    password: Secret | None = Field(default=None, description="As ClickHouse clients send it.")
+    password_file: Path | None = Field(default=None, description="File holding `password`.")
+    role: Literal["query", "ingest"] = Field(
+        default="query", description="`query` reads; `ingest` also inserts into the `otel_*` tables."
+    )
+
+    def broken_rules(self) -> Iterator[Broken]:
+        """A user has a password."""
+        if self.password is None and self.password_file is None:
+            yield ("password",), "is required (or password_file)"
+
+
+class ClickhouseHttpSettings(Listener):
+    """ClickHouse's HTTP interface over the embedded database."""
+
+    enabled: bool = Field(default=True, description="Open it at all. Never opened with `store.clickhouse_url`.")
+    port: Port = Field(default=8123, description="Port to bind; 0 takes any free one.")
+    users: tuple[UserSettings, ...] = Field(
+        default=(), description="Who may ask. None: everybody on this machine may read, as `default`, without password."
+    )
+    max_seconds: int = Field(default=60, gt=0, description="Seconds one query may take.")
+    max_memory: Size = Field(default=GIB, description="Memory one query may take.")
+    max_result_bytes: Size = Field(
+        default=256 * MIB,
+        description="Largest answer held in memory. Answers in formats that stream are not held, and not bounded.",
+    )
+    insecure: bool = Field(
+        default=False, description="Allow an address other machines can reach without users (flag `--insecure`)."
+    )
+
+    def broken_rules(self) -> Iterator[Broken]:
+        """Public means authenticated; a name is one user."""
+        if self.enabled and not (self.is_local or self.users or self.insecure):
+            yield ("host",), _exposed(self.host, "no users are set", "clickhouse_http.insecure")
+        if len({user.name for user in self.users}) < len(self.users):
+            yield ("users",), "the same name appears twice"
+
+
 class SpoolSettings(Section):
     """What is acknowledged and not yet in ClickHouse."""
 
@@ -247,6 +289,9 @@ class Settings(Section):
 
     store: StoreSettings = Field(default=StoreSettings(), description="Where the data live.")
     ingest: IngestSettings = Field(default=IngestSettings(), description="What may come in.")
+    clickhouse_http: ClickhouseHttpSettings = Field(
+        default=ClickhouseHttpSettings(), description="ClickHouse's HTTP interface over the embedded database."
+    )
     health: HealthSettings = Field(default=HealthSettings(), description="`/metrics`, `/healthz`, `/readyz`.")
     spool: SpoolSettings = Field(default=SpoolSettings(), description="What is acknowledged and not yet stored.")
     content: ContentSettings = Field(default=ContentSettings(), description="Prompts, answers, identities.")

@@ -17,6 +17,7 @@ from rich.console import Console
 from otel_exporter import logs, report, runfile
 from otel_exporter.asking import Ask, live, table
 from otel_exporter.config.tree import (
+    ClickhouseHttpSettings,
     GrpcSettings,
     HealthSettings,
     HttpSettings,
@@ -32,7 +33,7 @@ DIRECTORY: Final = Path("tokentide-demo")
 MARK: Final = "DEMO"  # a file of this name says that the directory is ours to empty
 DAYS: Final = 28
 PATIENCE_SECONDS: Final = 60.0
-PORTS: Final = {"grpc": 24317, "http": 24318, "health": 29464}
+PORTS: Final = {"grpc": 24317, "http": 24318, "clickhouse": 28123, "health": 29464}
 _SUMS: Final = """
 SELECT count() AS calls, countIf(c.status = 'error') AS errors, sum(c.input_tokens) AS input_tokens,
        sum(c.output_tokens) AS output_tokens, countIf(c.cost_usd IS NULL) AS unpriced, sum(c.cost_usd) AS cost_usd
@@ -66,7 +67,12 @@ def _empty_directory() -> None:
 
 def _settings() -> Settings:
     ingest = IngestSettings(grpc=GrpcSettings(port=PORTS["grpc"]), http=HttpSettings(port=PORTS["http"]), tenant="DEMO")
-    return Settings(store=StoreSettings(data_dir=DIRECTORY), ingest=ingest, health=HealthSettings(port=PORTS["health"]))
+    return Settings(
+        store=StoreSettings(data_dir=DIRECTORY),
+        ingest=ingest,
+        clickhouse_http=ClickhouseHttpSettings(port=PORTS["clickhouse"]),
+        health=HealthSettings(port=PORTS["health"]),
+    )
 
 
 async def _demo(console: Console, *, once: bool) -> None:

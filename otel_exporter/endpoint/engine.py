@@ -5,120 +5,186 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import chdb
-
+from clickhouse_schema.errors import StoreUnavailable
+from clickhouse_schema.handle import Answer, EngineError, Handle
+from clickhouse_schema.store import Store
+from otel_exporter.endpoint.choices import Bounds, quoted
 from otel_exporter.endpoint.faults import Fault
 from otel_exporter.endpoint.statements import Insert, Reading, reading
 
-#: Settings a request may choose. None of them reaches outside the query or undoes a bound.
-ALLOWED: Final = frozenset(
-    {"date_time_input_format", "date_time_output_format", "cast_string_to_dynamic_use_inference", "session_timezone",
-     "max_threads", "max_block_size", "join_use_nulls", "limit", "offset", "extremes", "max_rows_to_read",
-     "output_format_json_quote_64bit_integers", "output_format_json_quote_decimals", "insert_deduplication_token",
-     "output_format_arrow_string_as_string", "output_format_json_quote_denormals", "use_uncompressed_cache"}
+#: Formats without a frame: what the engine gives for each block joins up to one answer.
+_STREAMABLE: Final = frozenset(
+    {"Native", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CSV", "RowBinary", "JSONEachRow", "NDJSON",
+     "JSONCompactEachRow", "TSKV"}
 )  # fmt: skip
-#: Sent by ordinary clients; what they ask for is so, or makes no difference to this engine.
-IGNORED: Final = frozenset({"async_insert", "wait_for_async_insert", "cancel_http_readonly_queries_on_client_close"})
+_SYNTAX_ERROR: Final = 62
+_AT_ONCE: Final = 1 << 20  # bytes of an answer that are computed before the first is sent
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """What one query may take: seconds, bytes of memory, bytes of its answer."""
+class Question:
+    """A reading statement and all that the request says about it; ``settings`` are checked ones."""
 
-    seconds: int
-    memory: int
-    result_bytes: int
+    sql: str
+    format: str
+    parameters: Mapping[str, str]
+    settings: Mapping[str, str]
+    whole: bool
+    tag: uuid.UUID
+
+
+class Reply:
+    """An answer under way. `summary` and `body` are what is known at its start; `more` computes on."""
+
+    def __init__(self, handle: Handle, blocks: Iterator[Answer], fmt: str) -> None:
+        self.format = fmt
+        self.ended = False
+        self.summary = {"read_rows": 0, "read_bytes": 0, "result_rows": 0, "result_bytes": 0}
+        self._handle = handle
+        self._blocks = blocks
+        pieces = []
+        size = 0
+        while size < _AT_ONCE and (piece := self.more()):
+            pieces.append(piece)
+            size += len(piece)
+        self.body = b"".join(pieces)
+
+    def more(self) -> bytes:
+        """The next piece; empty at the end.
+
+        Raises:
+            Fault: the query failed, or went over a bound.
+        """
+        try:
+            for block in self._blocks:
+                self._count(block)
+                if block.body:
+                    return block.body
+        except EngineError as error:
+            raise Fault.of_engine(str(error)) from None
+        self.close()
+        return b""
+
+    def _count(self, block: Answer) -> None:
+        # chDB's count of rows read is the whole query's so far, not the block's
+        self.summary["read_rows"] = max(self.summary["read_rows"], block.read_rows)
+        self.summary["read_bytes"] = max(self.summary["read_bytes"], block.read_bytes)
+        self.summary["result_rows"] += block.result_rows
+        self.summary["result_bytes"] += len(block.body)
+
+    def close(self) -> None:
+        """Let the engine go; a query under way is stopped."""
+        self.ended = True
+        self._handle.close()
 
 
 class Engine:
-    """The embedded engine of one data directory, which a `Store` of this process holds open."""
+    """The embedded engine of a store."""
 
-    def __init__(self, data_dir: Path, bounds: Bounds) -> None:
-        self._path = str((data_dir / "clickhouse").resolve())
+    def __init__(self, store: Store, bounds: Bounds) -> None:
+        self._store = store
         self._bounds = bounds
 
-    def read(self, sql: str, fmt: str, parameters: Mapping[str, str], settings: Mapping[str, str], tag: str) -> Answer:
-        """Run one reading statement; its format wins over ``fmt``.
+    def canonical(self, sql: str) -> str:
+        """One statement as ClickHouse's parser writes it. Raises Fault when it is not one."""
+        with self._handle() as handle:
+            return _Parser(handle, {}).canonical(sql)
+
+    def version(self) -> str:
+        """ClickHouse's version."""
+        with self._handle() as handle:
+            return _run(handle, "SELECT version()").body.decode().strip()
+
+    def read(self, question: Question) -> Reply:
+        """Begin to answer; the statement's own format wins over the question's.
 
         Raises:
             Fault: refused, failed, over a bound, or stopped.
         """
-        with self._handle() as handle:
-            statement = reading(lambda text: _parsed(handle, text), sql)
-            self._bind(handle, settings)
-            _run(handle, "SET readonly = 1")
-            chosen = statement.format or fmt
-            return Answer(_run(handle, _tagged(statement, tag), chosen, parameters), chosen)
+        handle = self._handle()
+        try:
+            statement = reading(_Parser(handle, question.parameters), question.sql)
+            fmt = statement.format or question.format
+            streamed = statement.streams and fmt in _STREAMABLE and not question.whole
+            self._bind(handle, question.settings, whole=not streamed)
+            _run(handle, f"SET readonly = {statement.readonly}")
+            return Reply(handle, _blocks(handle, statement, fmt, question, streamed=streamed), fmt)
+        except BaseException:
+            handle.close()
+            raise
 
-    def insert(self, insert: Insert, rows: bytes, settings: Mapping[str, str], tag: str) -> None:
-        """Insert rows that never become SQL text: the engine reads them from an anonymous file."""
+    def insert(self, insert: Insert, rows: memoryview, settings: Mapping[str, str], tag: uuid.UUID) -> int:
+        """Insert rows that never become SQL text: the engine reads them from an anonymous file. How many they were.
+
+        Raises:
+            Fault: the rows cannot be read as what the insert says, or the engine failed.
+        """
         columns = f" ({', '.join(f'`{name}`' for name in insert.columns)})" if insert.columns else ""
         with self._handle() as handle, os.fdopen(os.memfd_create("rows"), "wb") as file:
             file.write(rows)
             file.flush()
-            self._bind(handle, settings)
+            self._bind(handle, settings, whole=False)
             _run(handle, "SET async_insert = 0, input_format_values_interpret_expressions = 0")
             source = f"FROM INFILE '/proc/self/fd/{file.fileno()}' FORMAT {insert.format}"
-            _run(handle, f"/* {tag} */ INSERT INTO otel.`{insert.table}`{columns} {source}")
+            return _run(handle, f"/* {tag} */ INSERT INTO otel.`{insert.table}`{columns} {source}").result_rows
 
-    def stop(self, tag: str) -> None:
+    def stop(self, tag: uuid.UUID) -> None:
         """Stop the query that runs under ``tag``, if it still does."""
-        with self._handle() as handle:
-            _run(handle, f"KILL QUERY WHERE startsWith(query, '/* {uuid.UUID(tag)} */') ASYNC")
+        with closing(self._handle()) as handle:
+            _run(handle, f"KILL QUERY WHERE startsWith(query, '/* {tag} */') ASYNC")
 
-    @contextmanager
-    def _handle(self) -> Iterator[Any]:
-        handle = chdb.connect(self._path)
+    def _handle(self) -> Handle:
         try:
-            yield handle
-        finally:
-            handle.close()
+            return self._store.handle()
+        except (StoreUnavailable, EngineError):
+            raise Fault(236, "ABORTED", "the service is stopping", status=503) from None
 
-    def _bind(self, handle: Any, settings: Mapping[str, str]) -> None:
-        for name, value in settings.items():
-            if name not in ALLOWED:
-                raise Fault(452, "SETTING_CONSTRAINT_VIOLATION", "a setting of the request cannot be chosen here")
-            _run(handle, f"SET {name} = {_quoted(value)}")
-        if _run(handle, "EXISTS DATABASE otel").strip() == b"1":
-            _run(handle, "USE otel")
-        bounds = self._bounds
-        _run(handle, f"SET max_execution_time = {bounds.seconds}, max_memory_usage = {bounds.memory}, "
-             f"max_result_bytes = {bounds.result_bytes}, result_overflow_mode = 'throw', "
-             "timeout_before_checking_execution_speed = 0")  # fmt: skip
+    def _bind(self, handle: Handle, settings: Mapping[str, str], *, whole: bool) -> None:
+        _run(handle, "USE otel")
+        fixed = {"result_overflow_mode": "throw", "timeout_before_checking_execution_speed": "0"}
+        limits = {name: str(value) for name, value in self._bounds.limits.items()}
+        chosen = limits | {"session_timezone": "UTC"} | dict(settings) | fixed
+        if not whole:
+            del chosen["max_result_bytes"]
+        _run(handle, "SET " + ", ".join(f"{name} = {quoted(value)}" for name, value in chosen.items()))
 
 
-@dataclass(frozen=True)
-class Answer:
-    """An answer and the format it is in."""
-
-    body: bytes
-    format: str
-
-
-def _tagged(statement: Reading, tag: str) -> str:
-    return f"/* {uuid.UUID(tag)} */ {statement.sql}"
+def _blocks(handle: Handle, statement: Reading, fmt: str, question: Question, *, streamed: bool) -> Iterator[Answer]:
+    sql = f"/* {question.tag} */ {statement.sql}"
+    if streamed:
+        return handle.stream(sql, fmt, question.parameters)
+    return iter([_run(handle, sql, fmt, question.parameters)])
 
 
-def _parsed(handle: Any, sql: str) -> str:
-    return _run(handle, "SELECT formatQuerySingleLine({q:String})", "RawBLOB", {"q": _escaped(sql)}).decode()
+class _Parser:
+    def __init__(self, handle: Handle, parameters: Mapping[str, str]) -> None:
+        self._handle = handle
+        self._parameters = parameters
+
+    def canonical(self, sql: str) -> str:
+        try:
+            answer = _run(self._handle, "SELECT formatQuerySingleLine({q:String})", "RawBLOB", {"q": _escaped(sql)})
+        except Fault as fault:
+            what, ours, _ = fault.text.partition(": In scope SELECT formatQuerySingleLine")
+            fault.text = f"{what}. (SYNTAX_ERROR)\n" if ours and fault.code == _SYNTAX_ERROR else fault.text
+            raise
+        return answer.body.decode()
+
+    def tree(self, canonical: str) -> str:
+        return _run(self._handle, f"EXPLAIN AST {canonical}", "TabSeparatedRaw", self._parameters).body.decode()
 
 
-def _run(handle: Any, sql: str, fmt: str = "TabSeparated", parameters: Mapping[str, str] | None = None) -> bytes:
+def _run(handle: Handle, sql: str, fmt: str = "TabSeparatedRaw", parameters: Mapping[str, str] | None = None) -> Answer:
     try:
-        return bytes(handle.query(sql, fmt, params=dict(parameters or {})).bytes())
-    except Exception as error:  # chDB raises RuntimeError or its own, by the kind of statement
+        return handle.run(sql, fmt, parameters)
+    except EngineError as error:
         raise Fault.of_engine(str(error)) from None
 
 
 def _escaped(text: str) -> str:
     r"""A parameter's value as ClickHouse reads it: ``\``, tabs, line ends and zeros escaped."""
     return text.translate({92: "\\\\", 9: "\\t", 10: "\\n", 13: "\\r", 0: "\\0"})
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -6,9 +6,17 @@ import re
 from typing import Final
 
 _CODE: Final = re.compile(r"Code: (\d+)\.")
-_BAD_REQUEST: Final = frozenset({6, 26, 27, 33, 36, 38, 41, 53, 62, 70, 72, 117, 130, 456, 457, 471, 551})
-_NOT_FOUND: Final = frozenset({46, 47, 60, 81, 115})
-_STATUS: Final = {158: 413, 159: 408, 194: 401, 192: 403, 193: 403, 516: 403, 497: 403, 202: 503, 48: 501}
+#: HTTP statuses as ClickHouse's `exceptionCodeToHTTPStatus` gives them; every other code is a 500.
+_STATUSES: Final = {
+    400: {6, 8, 15, 25, 26, 27, 36, 38, 41, 44, 53, 62, 72, 117, 125, 126, 167, 168, 223, 321, 376, 427, 441, 675, 676},
+    401: {194},
+    403: {192, 193, 497, 512, 516},
+    404: {46, 47, 50, 56, 60, 63, 73, 78, 81, 99, 115, 336, 511},
+    408: {159},
+    501: {48},
+    503: {76, 209, 439},
+}
+_STATUS_OF: Final = {code: status for status, codes in _STATUSES.items() for code in codes}
 
 
 class Fault(Exception):
@@ -17,11 +25,13 @@ class Fault(Exception):
     Attributes:
         code: ClickHouse's error code.
         text: the body of the answer. It may quote the asker's SQL: send it to the asker, never log it.
+        status: the HTTP status a ClickHouse server answers with.
     """
 
-    def __init__(self, code: int, name: str, sentence: str) -> None:
+    def __init__(self, code: int, name: str, sentence: str, *, status: int = 0) -> None:
         self.code = code
         self.text = f"Code: {code}. DB::Exception: {sentence}. ({name})\n"
+        self.status = status or _STATUS_OF.get(code, 500)
         super().__init__(f"{name} ({code})")
 
     @classmethod
@@ -32,12 +42,3 @@ class Fault(Exception):
         if found:
             fault.text = message[found.start() :].strip() + "\n"
         return fault
-
-    @property
-    def status(self) -> int:
-        """The HTTP status a ClickHouse server answers with for this code."""
-        if self.code in _STATUS:
-            return _STATUS[self.code]
-        if self.code in _BAD_REQUEST:
-            return 400
-        return 404 if self.code in _NOT_FOUND else 500

@@ -22,10 +22,11 @@ class User:
 
 
 class Users:
-    """The known users; without any, everybody may read and nobody may insert."""
+    """The known users; without any, `default` may read without a password and nobody may insert."""
 
     def __init__(self, users: tuple[User, ...]) -> None:
-        self._users = {user.name: user for user in users}
+        self.anybody = not users
+        self._users = {user.name: user for user in users or (User("default", ""),)}
 
     def known(self, headers: Mapping[str, str], query: Mapping[str, str]) -> User:
         """Who asks.
@@ -33,8 +34,6 @@ class Users:
         Raises:
             Fault: name or password is wrong (516, the same words for both).
         """
-        if not self._users:
-            return User("default", "")
         name, password = _credentials(headers, query)
         user = self._users.get(name)
         expected = user.password if user else ""
@@ -55,4 +54,4 @@ def _credentials(headers: Mapping[str, str], query: Mapping[str, str]) -> tuple[
         return name, password
     if "X-ClickHouse-User" in headers:
         return headers["X-ClickHouse-User"], headers.get("X-ClickHouse-Key", "")
-    return query.get("user", "default"), query.get("password", "")
+    return query.get("user") or "default", query.get("password", "")

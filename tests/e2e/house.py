@@ -18,7 +18,7 @@ from otel_exporter import runfile
 from otel_exporter.asking import live, table
 
 TOKENTIDE: Final = str(Path(sys.executable).with_name("tokentide"))
-FREE_PORTS: Final = ("--grpc-port", "0", "--http-port", "0", "--health-port", "0")
+FREE_PORTS: Final = ("--grpc-port", "0", "--http-port", "0", "--clickhouse-port", "0", "--health-port", "0")
 PROTOBUF: Final = "application/x-protobuf"
 PATIENCE: Final = 90.0  # seconds; a busy machine is slow, a broken one never gets there
 Row = dict[str, Any]
@@ -80,7 +80,7 @@ class House:
 
     @property
     def addresses(self) -> Mapping[str, str]:
-        """``grpc``, ``http``, ``health``."""
+        """``grpc``, ``http``, ``clickhouse``, ``health``."""
         assert self.running is not None, f"serve died: {self.log.read_text()}"
         return self.running.addresses
 

@@ -2,55 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import http.client
-import threading
-import urllib.parse
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import clickhouse_connect
 import pytest
 
-from clickhouse_schema import runner
-from clickhouse_schema.store import Store
-from otel_exporter.endpoint.door import ClickHouseDoor
-from otel_exporter.endpoint.engine import Bounds, Engine
-from otel_exporter.endpoint.users import User, Users
-
-READER = {"X-ClickHouse-User": "reader", "X-ClickHouse-Key": "r"}
-WRITER = {"X-ClickHouse-User": "writer", "X-ClickHouse-Key": "w"}
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    data_dir: Path = tmp_path_factory.mktemp("endpoint")
-    with Store.embedded(data_dir, memory_bytes=1 << 30) as store:
-        runner.apply(store)
-        users = Users((User("reader", "r"), User("writer", "w", "ingest")))
-        loop = asyncio.new_event_loop()
-        door = ClickHouseDoor("127.0.0.1", 0, Engine(data_dir, Bounds(2, 200 << 20, 4 << 20)), users, 16 << 20)
-        where = loop.run_until_complete(door.open())
-        thread = threading.Thread(target=loop.run_forever)
-        thread.start()
-        yield where
-        asyncio.run_coroutine_threadsafe(door.close(), loop).result(20)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-def ask(
-    address: str, body: bytes | str, headers: dict[str, str] = READER, **named: str
-) -> tuple[int, str | None, bytes]:
-    """POST; status, exception code and body."""
-    with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
-        data = body.encode() if isinstance(body, str) else body
-        connection.request("POST", "/?" + urllib.parse.urlencode(named), data, headers)
-        response = connection.getresponse()
-        return response.status, response.getheader("X-ClickHouse-Exception-Code"), response.read()
-
+from tests.wire.endpoint_door import WRITER, ask
 
 ATTACKS = {
     "two statements": ("SELECT 1; SELECT 2", "62"),
@@ -67,15 +25,35 @@ ATTACKS = {
     "eval": ("SELECT * FROM eval('SELECT 1')", "497"),
     "ai": ("SELECT aiGenerate('x', 'y')", "497"),
     "a file as a table": ("SELECT * FROM `/etc/passwd`", "60"),
-    "a file as a table of default": ("SELECT * FROM default.`/etc/passwd`", "164"),
+    "a file as a table of default": ("SELECT * FROM default.`/etc/passwd`", "497"),
+    "a file beside the settings": ("SELECT * FROM system.settings, default.`/etc/passwd`", "497"),
+    "a file after IN": ("SELECT 'root' IN default.`/etc/passwd`", "497"),
+    "a file's existence": ("EXISTS TABLE default.`/etc/passwd`", "497"),
+    "a file's columns": ("SHOW CREATE TABLE `default`.`/etc/passwd`", "497"),
+    "a file function beside the settings": ("SELECT file('/etc/passwd') FROM system.settings", "497"),
+    "a table function beside the settings": ("SELECT * FROM system.settings, url('http://127.0.0.1:1/', CSV)", "497"),
     "set readonly": ("SET readonly = 0", "164"),
     "settings in sql": ("SELECT 1 SETTINGS readonly = 0", "164"),
     "settings in a subquery": ("SELECT * FROM (SELECT 1 SETTINGS max_execution_time = 0)", "164"),
     "drop": ("DROP TABLE otel.otel_traces", "164"),
     "kill": ("KILL QUERY WHERE 1", "164"),
     "endless": ("SELECT count() FROM system.numbers", "159"),
-    "huge": ("SELECT number, randomPrintableASCII(100) FROM numbers(10000000)", "396"),
+    "huge": ("SELECT number, randomPrintableASCII(100) FROM numbers(10000000) FORMAT JSON", "396"),
     "memory": ("SELECT groupArray(number) FROM numbers(100000000)", "241"),
+    "a table function that reads other tables": ("SELECT * FROM merge('system', '.*')", "497"),
+    "a table function inside view": ("SELECT * FROM view(SELECT * FROM url('http://127.0.0.1:1/'))", "497"),
+    "describe remote": ("DESC remote('127.0.0.1:1', system.one)", "497"),
+    "a table function by override": ("EXPLAIN TABLE OVERRIDE mysql('127.0.0.1:1', a, b, c, d) PARTITION BY x", "497"),
+    "apply file": ("SELECT * APPLY file FROM (SELECT '/etc/passwd' AS a)", "497"),
+    "apply file in a lambda": ("SELECT * APPLY (x -> file(x)) FROM (SELECT '/etc/passwd' AS a)", "497"),
+    "what others ask": ("SELECT query FROM system.processes", "497"),
+    "what others ask, quoted": ("SELECT query FROM `system`.`processes`", "497"),
+    "what others ask, after IN": ("SELECT 1 WHERE 'a' IN system.user_directories", "497"),
+    "what others ask, in a common table": ("WITH a AS (SELECT * FROM system.processes) SELECT * FROM a", "497"),
+    "what others ask, shown": ("SHOW PROCESSLIST", "497"),
+    "paths": ("SELECT path FROM system.disks", "497"),
+    "another database": ("USE system", "497"),
+    "set a bound": ("SET max_memory_usage = 0", "452"),
     "insert by a reader": ("INSERT INTO otel.otel_logs (Body) FORMAT JSONEachRow\n{}", "164"),
 }
 
@@ -90,12 +68,44 @@ def test_attacks_are_refused_with_clickhouse_codes(address: str, attack: str) ->
     assert not Path("/tmp/tokentide-stolen").exists()
 
 
+def test_every_other_table_function_is_refused(address: str) -> None:
+    """Whatever table functions this engine has, only the harmless ones get past the guard, anywhere in a statement."""
+    harmless = {"numbers", "numbers_mt", "zeros", "zeros_mt", "primes", "generateSeries", "generate_series",
+                "generateRandom", "values", "null", "view"}  # fmt: skip
+    known = set(ask(address, "SELECT name FROM system.table_functions")[2].decode().split())
+    assert harmless < known
+    for name in sorted(known - harmless):
+        inside = f"WITH t AS (SELECT 1 FROM {name}()) SELECT 1 FROM t JOIN numbers(1) AS n ON 1"
+        for sql in (f"SELECT * FROM {name}('x')", f"DESC `{name}`('x')", inside):
+            assert ask(address, sql)[1] in ("497", "62"), sql
+
+
+def test_every_other_system_table_is_refused(address: str) -> None:
+    """Whatever tables the system database has, those that show queries, paths, keys or the machine are refused."""
+    known = ask(address, "SELECT name FROM system.tables WHERE database = 'system'")[2].decode().split()
+    granted = [name for name in known if ask(address, f"SELECT * FROM system.`{name}` LIMIT 0")[1] != "497"]
+    assert {"columns", "databases", "functions", "one", "settings", "tables"} <= set(granted)
+    telling = ("process", "quer", "disk", "user", "role", "grant", "log", "server", "stack", "named", "error", "path",
+               "replica", "cluster", "dictionar", "backup", "certificate", "fail", "cache", "jemalloc")  # fmt: skip
+    assert [name for name in granted if any(word in name for word in telling)] == []
+    assert len(granted) < len(known) / 4
+
+
+def test_functions_that_reach_out_are_refused(address: str) -> None:
+    """Every function this engine files under AI, and those that read files, are refused by any spelling."""
+    names = ask(address, "SELECT name FROM system.functions WHERE lower(name) LIKE 'ai%' OR alias_to LIKE 'ai%'")[2]
+    reaching = [name for name in names.decode().split() if name[2:3].isupper()]
+    assert "aiGenerate" in reaching
+    for name in (*reaching, "file", "FILE", "`file`", "catboostEvaluate", "eval"):
+        assert ask(address, f"SELECT {name}('x')")[1] == "497", name
+
+
 def test_wrong_passwords_and_settings_are_refused(address: str) -> None:
     """A wrong password and a setting that escapes are refused with 516 and 452."""
     assert ask(address, "SELECT 1", {"X-ClickHouse-User": "reader", "X-ClickHouse-Key": "x"})[:2] == (403, "516")
     assert ask(address, "SELECT 1", {})[:2] == (403, "516")
     assert ask(address, "SELECT 1", max_execution_time="0")[1] == "452"
-    assert ask(address, "SELECT 1", readonly="0")[1] == "452"
+    assert ask(address, "SELECT 1", readonly="0")[1] == "164"
 
 
 def test_inserted_rows_are_never_sql(address: str) -> None:

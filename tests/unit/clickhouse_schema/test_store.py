@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clickhouse_schema.errors import StoreRejected, StoreUnavailable
+from clickhouse_schema.handle import EngineError
 from clickhouse_schema.store import Store
 from tests.unit.clickhouse_schema import rows
 from tests.unit.clickhouse_schema.conftest import Put
@@ -174,3 +175,18 @@ def test_a_handle_setting_does_not_leak_time_zones(store: Store) -> None:
         "2026-01-01 00:00:00.000000000"
     )
     assert store.command("SELECT timezone()") == "UTC"
+
+
+def test_raw_handles_keep_to_themselves(store: Store) -> None:
+    """What one raw handle sets, no other sees; it answers whole and in blocks that join up, with real counts."""
+    sql = "SELECT number FROM numbers(200000)"
+    with store.handle() as one, store.handle() as other:
+        one.run("SET max_threads = 1")
+        assert other.run("SELECT getSetting('max_threads')").body != one.run("SELECT getSetting('max_threads')").body
+        whole, blocks = one.run(sql), list(one.stream(sql, "TabSeparatedRaw"))
+        assert b"".join(block.body for block in blocks) == whole.body
+        assert len(blocks) > 1
+        assert (whole.result_rows, whole.read_rows) == (200_000, 200_000)
+        assert other.run("SELECT {a:String}", parameters={"a": "x\\ty"}).body == b"x\ty\n"
+    with store.handle() as failing, pytest.raises(EngineError, match=r"^Code: 47\."):
+        failing.run("SELECT nope")

@@ -23,7 +23,7 @@ TOKEN = "local-token"
 Visit = Callable[[str], Coroutine[Any, Any, Any]]
 
 
-def nobody(_: str, __: Mapping[str, str]) -> bytes:
+def nobody(_: str, __: Mapping[str, str], ___: str) -> bytes:
     """An `Ask` that is not to be asked."""
     raise AssertionError("not to be asked")
 
@@ -106,7 +106,7 @@ def test_failures_are_sentences() -> None:
     """A refused question comes back as its sentence; an unforeseen failure as its type, without its text."""
     from otel_exporter.failures import Reason
 
-    def refuse(sql: str, _: Mapping[str, str]) -> bytes:
+    def refuse(sql: str, _: Mapping[str, str], __: str) -> bytes:
         if sql == "refuse":
             raise Refused(Reason.MALFORMED, "only reading is allowed")
         raise KeyError("payload")
