@@ -49,24 +49,19 @@ class Normalise:
     writes: ClassVar[frozenset[str]] = frozenset({"observations.*"})
 
     def __init__(self, dialects: Sequence[Dialect] = DIALECTS) -> None:
-        self._dialects = {signal: [d for d in dialects if d.signal is signal] for signal in Signal}
-        self._sheets = {
-            signal: Sheet({name for dialect in known for name in _names(dialect)})
-            for signal, known in self._dialects.items()
-            if known
-        }
+        spoken = {signal: [d for d in dialects if d.signal is signal] for signal in Signal}
+        self._readings = {signal: [_Reading(dialect) for dialect in known] for signal, known in spoken.items()}
+        self._recognised = {signal: _recognised(known) for signal, known in spoken.items() if known}
+        self._sheets = {signal: Sheet(_names(known)) for signal, known in spoken.items() if known}
 
     def __call__(self, batch: Batch) -> Batch:
         """The batch with its observations (computed anew, so that normalising twice changes nothing)."""
-        dialects = self._dialects[batch.signal]
-        if not dialects or batch.records.is_empty():
+        readings = self._readings[batch.signal]
+        if not readings or batch.records.is_empty():
             return batch
-        sheet = self._sheets[batch.signal](batch).with_columns(pl.coalesce(_recognised(dialects)).alias("@dialect"))
-        spoken = [
-            _observe(rows, dialect, batch)
-            for dialect in dialects
-            if (rows := sheet.filter(pl.col("@dialect") == dialect.name)).height
-        ]
+        sheet = self._sheets[batch.signal](batch).with_columns(self._recognised[batch.signal].alias("@dialect"))
+        parts = sheet.partition_by("@dialect", as_dict=True)
+        spoken = [read(parts[name,], batch) for read in readings if (name := read.dialect.name,) in parts]
         if not spoken:
             return batch.with_frames(observations=pl.DataFrame(schema=OBSERVATION_SCHEMA))
         worded = _timed(_worded(pl.concat(spoken)), batch.signal)
@@ -74,30 +69,38 @@ class Normalise:
         return batch.with_frames(observations=observations.select(OBSERVATION_SCHEMA.names()))
 
 
-def _names(dialect: Dialect) -> set[str]:
+def _names(dialects: Sequence[Dialect]) -> set[str]:
     common = {name for expression in COMMON.values() for name in expression.meta.root_names()}
-    return dialect.names() | common | _FIELDS
+    return common.union(_FIELDS, *(dialect.names() for dialect in dialects))
 
 
-def _recognised(dialects: Sequence[Dialect]) -> list[pl.Expr]:
-    return [pl.when(dialect.recognise.fill_null(False)).then(pl.lit(dialect.name)) for dialect in dialects]
+def _recognised(dialects: Sequence[Dialect]) -> pl.Expr:
+    """The name of the first dialect that knows a record as its own."""
+    return pl.coalesce([pl.when(dialect.recognise.fill_null(False)).then(pl.lit(dialect.name)) for dialect in dialects])
 
 
-def _observe(rows: pl.DataFrame, dialect: Dialect, batch: Batch) -> pl.DataFrame:
-    """The observations of one dialect, with `@record` and `@input_includes_cached` for the steps that follow."""
-    said = {**COMMON, **dialect.said}
-    included = said.pop("input_includes_cached", pl.lit(dialect.input_includes_cached))
-    filled = rows.with_columns(**dialect.derive).select(
-        pl.col("record").alias("@record"),
-        included.cast(pl.Boolean).alias("@input_includes_cached"),
-        pl.lit(batch.tenant).alias("tenant"),
-        dialect.source.alias("source"),
-        *(pl.col(f"@{name}").fill_null("").alias(name) for name in ("trace_id", "span_id", "parent_span_id")),
-        *(_typed(said.get(column.name), column.polars).alias(column.name) for column in SAID),
-        *(_typed(said.get(name), _extra_type(name)).alias(name) for name in EXTRAS),
-        *(pl.col(f"@{name}") for name in ("start", "end")),
-    )
-    return _ranked(filled, dialect)
+class _Reading:
+    """What to make of a dialect's rows; the expressions are built once, which takes longer than small batches do."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        said = {**COMMON, **dialect.said}
+        included = said.pop("input_includes_cached", pl.lit(dialect.input_includes_cached))
+        self.dialect = dialect
+        self._columns = [
+            pl.col("record").alias("@record"),
+            included.cast(pl.Boolean).alias("@input_includes_cached"),
+            dialect.source.alias("source"),
+            *(pl.col(f"@{name}").fill_null("").alias(name) for name in ("trace_id", "span_id", "parent_span_id")),
+            *(_typed(said.get(column.name), column.polars).alias(column.name) for column in SAID),
+            *(_typed(said.get(name), _extra_type(name)).alias(name) for name in EXTRAS),
+            *(pl.col(f"@{name}") for name in ("start", "end")),
+        ]
+        self._ranks = _ranks(dialect)
+
+    def __call__(self, rows: pl.DataFrame, batch: Batch) -> pl.DataFrame:
+        """Their observations, with `@record` and `@input_includes_cached` for the steps that follow."""
+        derived = rows.with_columns(**self.dialect.derive) if self.dialect.derive else rows
+        return derived.select(*self._columns, pl.lit(batch.tenant).alias("tenant")).with_columns(self._ranks)
 
 
 def _extra_type(name: str) -> pl.DataType | type[pl.DataType]:
@@ -178,9 +181,10 @@ def _looks() -> pl.Expr:
     return pl.concat_str("trace_id", "span_id", *moments, *words, separator="/")
 
 
-def _ranked(observations: pl.DataFrame, dialect: Dialect) -> pl.DataFrame:
+def _ranks(dialect: Dialect) -> list[pl.Expr]:
+    """The rank of each group of fields; what is said of somebody else counts last."""
     ranks = {f"rank_{group}": pl.lit(dialect.ranks.get(group, dialect.rank), pl.UInt8) for group in Group}
     for flag, rank in (("caller_is_gateway", "rank_caller"), ("timing_is_borrowed", "rank_timing")):
         last = pl.col(flag).fill_null(False)
         ranks[rank] = pl.when(last).then(pl.lit(LAST_RANK, pl.UInt8)).otherwise(ranks[rank])
-    return observations.with_columns(**ranks, keys=pl.lit([], TEXTS))
+    return [*(rank.alias(name) for name, rank in ranks.items()), pl.lit([], TEXTS).alias("keys")]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 import polars as pl
 
 from processors.batch import Batch, Signal
 
+#: Attribute keys whose columns are remembered: keys are few, but a sender may make them up.
+_KEYS_KEPT: Final = 20_000
 _SPAN_FIELDS: Final = {
     "@name": pl.col("name"),
     "@kind": pl.col("kind"),
@@ -48,8 +51,10 @@ class Sheet:
         self._records = wanted - self._events - self._resource
         self._attributes = {name for name in self._records if "*" not in name}
         wild = {name.removesuffix("@") for name in self._records if "*" in name}
-        self._patterns = {name: _pattern(name) for name in sorted(wild)}
+        self._patterns = {name: re.compile(_pattern(name)) for name in sorted(wild)}
         self._cells = pl.Enum(sorted(self._attributes | self._events | wild | {f"{name}@" for name in wild}))
+        self._absent = {name: pl.lit(None, pl.String).alias(name) for name in sorted(wanted)}
+        self._filled = lru_cache(_KEYS_KEPT)(self._fills)
 
     def __call__(self, batch: Batch) -> pl.DataFrame:
         """One row per record that carries at least one of the wanted attributes or events."""
@@ -64,27 +69,30 @@ class Sheet:
         head = head.join(scopes, on="scope", how="left", maintain_order="left")
         head = head.join(self._resources(batch), on="resource", how="left", maintain_order="left")
         sheet = head.join(wide, on="record", how="inner", maintain_order="left")
-        missing = sorted((self._records | self._events | self._resource) - set(sheet.columns))
-        return sheet.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
+        there = set(sheet.columns)
+        return sheet.with_columns(absent for name, absent in self._absent.items() if name not in there)
 
     def _record_cells(self, batch: Batch) -> pl.DataFrame:
         """(record, name, value) of the wanted attributes, wildcard ones under their pattern."""
         attributes = batch.attributes.filter(pl.col("level") == "record")
-        names = self._names_of(attributes.select(pl.col("key").unique()))
+        names = self._names_of(attributes["key"].unique())
         star = pl.col("star").is_not_null()
         return attributes.join(names, on="key", how="inner", maintain_order="left").select(
             record="owner", name="name", value=pl.when(star).then("star").otherwise("value")
         )
 
-    def _names_of(self, keys: pl.DataFrame) -> pl.DataFrame:
+    def _names_of(self, keys: pl.Series) -> pl.DataFrame:
         """(key, name, star): the sheet columns each distinct key fills; ``star`` is a value of its own."""
-        plain = keys.filter(pl.col("key").is_in(self._attributes))
-        found = [plain.select("key", name="key", star=pl.lit(None, pl.String))]
+        rows = [row for key in keys for row in self._filled(key)]
+        return pl.DataFrame(rows, {"key": pl.String, "name": self._cells, "star": pl.String}, orient="row")
+
+    def _fills(self, key: str) -> list[tuple[str, str, str | None]]:
+        """What one key fills: its own column, and for every pattern it fits one with its value, one with its star."""
+        found: list[tuple[str, str, str | None]] = [(key, key, None)] if key in self._attributes else []
         for name, pattern in self._patterns.items():
-            matching = keys.with_columns(star=pl.col("key").str.extract(pattern, 1)).drop_nulls("star")
-            found.append(matching.select("key", name=pl.lit(name), star=pl.lit(None, pl.String)))
-            found.append(matching.select("key", name=pl.lit(f"{name}@"), star="star"))
-        return pl.concat(found).with_columns(pl.col("name").cast(self._cells))
+            if (fits := pattern.fullmatch(key)) is not None:
+                found += [(key, name, None), (key, f"{name}@", fits[1])]
+        return found
 
     def _event_cells(self, batch: Batch) -> pl.DataFrame:
         keys = {name.split(":", 2)[2] for name in self._events if name.startswith("event:")}
@@ -111,4 +119,4 @@ def _pivot(cells: pl.DataFrame, index: str) -> pl.DataFrame:
 
 def _pattern(name: str) -> str:
     """The regular expression of a name with one star; the star is one part between dots."""
-    return "^" + "([^.]+)".join(re.escape(part) for part in name.split("*")) + "$"
+    return "([^.]+)".join(re.escape(part) for part in name.split("*"))
