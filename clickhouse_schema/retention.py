@@ -22,6 +22,7 @@ FAMILIES: Final[Mapping[str, Mapping[str, str]]] = {
     "traces": {"otel_traces": "Timestamp", "otel_traces_trace_id_ts": "Start"},
     "logs": {"otel_logs": "Timestamp"},
     "metrics": {table: "TimeUnix" for table in COLUMNS if table.startswith("otel_metrics_")},
+    "content": {"genai_content": "last_seen"},
     "limits": {"genai_limits": "observed_at"},
     "refusals": {"genai_refusals": "observed_at"},
     "ledger": {"genai_ledger": "started_at", "genai_reversals": "started_at"},

@@ -17,6 +17,7 @@ from clickhouse_schema.store import Store
 from otel_exporter import pricebook
 from otel_exporter.asking import opened
 from otel_exporter.commit import GroupCommit, Tables
+from otel_exporter.content_shelf import ContentShelf
 from otel_exporter.decode import Decoder
 from otel_exporter.plugins import before_ours, load
 from otel_exporter.poster import LedgerPoster
@@ -70,7 +71,8 @@ def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling
         retention.keep(store, dict(settings.retention))
         engine = store if store.is_embedded else stack.enter_context(closing(Store.memory()))
         spool = stack.enter_context(closing(Spool(settings.store.data_dir / "spool", settings.spool.max_bytes)))
-        commit = GroupCommit(Decoder(engine).decode, processors(settings), spool, watcher.committed)
+        shelf = ContentShelf() if settings.content.policy in ("keep", "redact") else None
+        commit = GroupCommit(Decoder(engine).decode, processors(settings), spool, watcher.committed, shelf)
         price = price_book(settings).price
         poster = LedgerPoster(store, price, watcher.posted)
         writer = Writer(spool, store, poster, repairs=Reconciler(store, price) if reconciling else dict)

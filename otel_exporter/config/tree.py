@@ -242,6 +242,7 @@ class RetentionSettings(Section):
     traces: Days = Field(default=30, description="Spans (`otel_traces`).")
     logs: Days = Field(default=30, description="Log records (`otel_logs`).")
     metrics: Days = Field(default=30, description="Metric points (`otel_metrics_*`).")
+    content: Days = Field(default=30, description="Messages that the content policy keeps (`genai_content`).")
     limits: Days = Field(default=90, description="Budgets and rate limits (`genai_limits`).")
     refusals: Days = Field(default=400, description="Refused requests (`genai_refusals`).")
     ledger: Days = Field(default=0, description="Calls (`genai_ledger`, `genai_reversals`).")
