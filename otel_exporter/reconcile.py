@@ -167,8 +167,8 @@ class Reconciler:
             return {}
         now = datetime.now(UTC)
         try:
-            self._mend_rollups(now)
             entries = self._mend(now)
+            self._mend_rollups(now)
         except Exception as error:  # its text may quote data
             log.warning("cannot reconcile now, will try again", error=type(error).__name__)
             self._due = self._clock() + RETRY_SECONDS
