@@ -53,7 +53,7 @@ class Messages:
         if texts.is_empty():
             return batch, pl.DataFrame(schema=GENAI_CONTENT)
         stored = _Stored(batch.tenant)
-        places = {text: stored.template(text) for text in texts.unique()}
+        places = {text: stored.template(text) for text in texts.unique(maintain_order=True)}
         referring = batch.with_frames(attributes=_replaced(batch.attributes, "value", places, content))
         if told is not None:
             referring = referring.with_frames(records=_replaced(batch.records, "body", places, told))
