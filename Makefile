@@ -32,6 +32,7 @@ check: $(STAMP)  ## Lint, types, import rules, generated documents
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python docs/generate.py --check
+	@$(BIN)/python -m grafana.generate --check
 
 bench: $(STAMP)  ## Measure throughput, stages, memory, ack latency
 	@$(BIN)/python -m benchmarks.pipeline
