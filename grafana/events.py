@@ -20,7 +20,8 @@ FROM (
   SELECT e.model AS model, e.price_version AS price_version, min(e.started_at) AS first,
     min(min(e.started_at)) OVER (PARTITION BY e.model) AS earliest
   FROM otel.genai_ledger AS e
-  WHERE $__timeFilter(e.started_at) AND e.price_version != '' AND {chosen("e", "tenant", "model")}
+  WHERE e.started_at >= greatest($__fromTime, $__toTime - INTERVAL 31 DAY) AND e.started_at <= $__toTime
+    AND e.price_version != '' AND {chosen("e", "tenant", "model")}
   GROUP BY e.model, e.price_version
   HAVING sum(e.sign) > 0
 ) AS v

@@ -13,8 +13,9 @@ FILTERS: Final = ("tenant", "team", "application", "provider", "model")
 #: How "nobody said" is shown, and chosen.
 UNSAID: Final = "(not said)"
 _SECONDS: Final = "(toUInt32($__toTime) - toUInt32($__fromTime))"
-#: Beyond this a panel reads hours instead of minutes.
+#: Beyond this a panel reads hours instead of minutes, days instead of hours.
 _MINUTES_UP_TO: Final = 2 * 86400
+_HOURS_UP_TO: Final = 8 * 86400
 
 USD: Final = "toFloat64(sum(r.cost_usd))"
 #: Calls that succeeded, of a rollup.
@@ -50,19 +51,39 @@ def hours(where: str = "", *columns: str) -> str:
     return f"FROM otel.genai_rollup_hour AS r\nWHERE {within()}\n  AND {chosen('r', *columns)}{more}"
 
 
-def ledger(where: str = "") -> str:
-    """Signed entries over the time range, as chosen."""
+def days(where: str = "") -> str:
+    """The day rollup over the time range (whole UTC days), as chosen."""
     more = f"\n  AND {where}" if where else ""
-    return f"FROM otel.genai_ledger AS e\nWHERE $__timeFilter(e.started_at)\n  AND {chosen('e')}{more}"
+    return f"FROM otel.genai_rollup_day AS r\nWHERE {within('Day')}\n  AND {chosen()}{more}"
+
+
+def ledger(where: str = "", *, days: int = 31) -> str:
+    """Signed entries of the time range's last ``days`` at most, as chosen: for what no rollup holds."""
+    more = f"\n  AND {where}" if where else ""
+    since = f"greatest($__fromTime, $__toTime - INTERVAL {days} DAY)"
+    return (
+        f"FROM otel.genai_ledger AS e\nWHERE e.started_at >= {since} AND e.started_at <= $__toTime"
+        f"\n  AND {chosen('e')}{more}"
+    )
 
 
 def finest(columns: str, where: str = "") -> str:
-    """Minutes for a short time range, hours for a long one. The half that is not wanted reads nothing."""
+    """Minutes for a short time range, hours for a long one."""
+    return _either(columns, where, _MINUTES_UP_TO, ("minute", "hour"))
+
+
+def widest(columns: str, where: str = "") -> str:
+    """Hours for a short time range, days for a long one: for histograms, which are dear to add up."""
+    return _either(columns, where, _HOURS_UP_TO, ("hour", "day"))
+
+
+def _either(columns: str, where: str, up_to: int, tables: tuple[str, str]) -> str:
+    """One of two rollups by the length of the time range. The half that is not wanted reads nothing."""
     more = f" AND {where}" if where else ""
     halves = (
         f"SELECT r.bucket AS bucket, {columns}\n  FROM otel.genai_rollup_{table} AS r\n  WHERE {_SECONDS} {compare}"
-        f" {_MINUTES_UP_TO}\n  AND {within(step)}\n  AND {chosen()}{more}"
-        for table, compare, step in (("minute", "<=", "Minute"), ("hour", ">", "Hour"))
+        f" {up_to}\n  AND {within(table.capitalize())}\n  AND {chosen()}{more}"
+        for table, compare in zip(tables, ("<=", ">"), strict=True)
     )
     return "FROM (\n  " + "\n  UNION ALL\n  ".join(halves) + "\n) AS r"
 

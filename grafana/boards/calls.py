@@ -26,7 +26,7 @@ def _listed(order: str) -> str:
 WITH picked AS (
   SELECT e.call_key AS call_key, e.started_at AS started_at
   FROM otel.genai_ledger AS e
-  WHERE e.sign = 1 AND {_where("e")}
+  WHERE e.sign = 1 AND e.started_at >= $__toTime - INTERVAL 31 DAY AND {_where("e")}
   ORDER BY {order.format("e")} DESC
   LIMIT 200
 )
@@ -59,7 +59,7 @@ _LINKS: Final = {
 BOARD: Final = Board(
     name="calls",
     title="Calls",
-    text="The calls behind a number: the newest, the dearest, the slowest of what is chosen. `tokentide explain CALL_KEY` says why a call costs what it does.",
+    text="The calls behind a number: the newest, the dearest, the slowest of what is chosen, at most 31 days back. `tokentide explain CALL_KEY` says why a call costs what it does.",
     since="now-24h",
     annotated=False,
     variables=[*map(chooser, _EXTRA), text("session", "Session"), text("issue", "Issue")],

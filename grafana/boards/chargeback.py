@@ -6,7 +6,7 @@ from typing import Final
 
 from grafana.board import Board
 from grafana.panels import address, lines, number, row, rows
-from grafana.sql import USD, chosen, hours, named, within
+from grafana.sql import USD, chosen, days, named, within
 
 _MONEY: Final = f"""{USD} AS cost_usd, cost_usd / nullIf(sum(cost_usd) OVER (), 0) AS share,
   toFloat64(sum(r.cost_input_usd)) AS input_usd, toFloat64(sum(r.cost_output_usd)) AS output_usd,
@@ -27,7 +27,7 @@ def _by(*by: str) -> str:
     names = ", ".join(f"{named(f'r.{column}')} AS {column}" for column in by)
     shown = ", ".join(by)
     return (
-        f"SELECT {names},\n  {_MONEY}\n{hours()}\nGROUP BY {shown}\nHAVING calls > 0\nORDER BY cost_usd DESC\nLIMIT 500"
+        f"SELECT {names},\n  {_MONEY}\n{days()}\nGROUP BY {shown}\nHAVING calls > 0\nORDER BY cost_usd DESC\nLIMIT 500"
     )
 
 
@@ -44,7 +44,7 @@ LIMIT 500"""
 BOARD: Final = Board(
     name="chargeback",
     title="Chargeback",
-    text="Dollars by team, cost centre, project and owner. Choose the month as the time range; a table's menu has Inspect, Data, Download CSV.",
+    text="Dollars by team, cost centre, project and owner, by whole days (UTC). Choose the month as the time range; a table's menu has Inspect, Data, Download CSV.",
     since="now-1M/M",
     until="now",
     variables=[],
@@ -53,14 +53,14 @@ BOARD: Final = Board(
         number(
             "Charged",
             "Dollars of the time range with a team, project or cost centre.",
-            f"SELECT toFloat64(sumIf(r.cost_usd, r.team != '' OR r.project != '' OR r.cost_center != '')) AS charged {hours()}",
+            f"SELECT toFloat64(sumIf(r.cost_usd, r.team != '' OR r.project != '' OR r.cost_center != '')) AS charged {days()}",
             "currencyUSD",
             width=6,
         ),
         number(
             "Left over",
             "Dollars of the time range that no team, project or cost centre can be charged for.",
-            f"SELECT toFloat64(sumIf(r.cost_usd, r.team = '' AND r.project = '' AND r.cost_center = '')) AS left_over {hours()}",
+            f"SELECT toFloat64(sumIf(r.cost_usd, r.team = '' AND r.project = '' AND r.cost_center = '')) AS left_over {days()}",
             "currencyUSD",
             width=6,
             limits=[(0.01, "orange")],
@@ -68,7 +68,7 @@ BOARD: Final = Board(
         number(
             "Left over, as a share",
             "The same as a share of all dollars.",
-            f"SELECT toFloat64(sumIf(r.cost_usd, r.team = '' AND r.project = '' AND r.cost_center = '')) / nullIf({USD}, 0) AS left_over {hours()}",
+            f"SELECT toFloat64(sumIf(r.cost_usd, r.team = '' AND r.project = '' AND r.cost_center = '')) / nullIf({USD}, 0) AS left_over {days()}",
             "percentunit",
             width=6,
             limits=[(0.05, "orange")],
@@ -76,7 +76,7 @@ BOARD: Final = Board(
         number(
             "Without a price",
             "Calls that are in no sum of dollars.",
-            f"SELECT sum(r.unpriced_calls) AS unpriced {hours()}",
+            f"SELECT sum(r.unpriced_calls) AS unpriced {days()}",
             "short",
             width=6,
             limits=[(1, "orange")],
@@ -110,7 +110,7 @@ BOARD: Final = Board(
         lines(
             "Dollars a day",
             "By team.",
-            f"SELECT toStartOfDay(r.bucket) AS time, {named('r.team')} AS team, {USD} AS cost_usd {hours()} GROUP BY time, team ORDER BY time, team",
+            f"SELECT toStartOfDay(r.bucket) AS time, {named('r.team')} AS team, {USD} AS cost_usd {days()} GROUP BY time, team ORDER BY time, team",
             "currencyUSD",
             by="team",
             width=24,

@@ -39,21 +39,21 @@ SELECT arrayJoin(e.sources) AS source, sum(e.sign) AS calls, max(e.started_at) A
   dateDiff('second', last_call, $__toTime) AS age, max(e.posted_at) AS last_posted,
   sumIf(e.sign, e.cost_usd IS NULL) AS unpriced, sumIf(e.sign, has(e.issues, 'tokens_unknown')) AS tokens_unknown,
   sumIf(e.sign, e.team = '') AS without_team
-{ledger()}
+{ledger(days=2)}
 GROUP BY source
 HAVING calls > 0
 ORDER BY age DESC"""
 _ISSUES: Final = f"""
 SELECT arrayJoin(e.issues) AS issue, sum(e.sign) AS calls, uniq(e.model) AS models, any({named("e.model")}) AS for_example,
   max(e.started_at) AS last_seen
-{ledger("notEmpty(e.issues)")}
+{ledger("notEmpty(e.issues)", days=2)}
 GROUP BY issue
 HAVING calls > 0
 ORDER BY calls DESC"""
 _JOINS: Final = f"""
 SELECT if(e.merged_by = '', 'seen once', toString(e.merged_by)) AS joined_by, e.observations AS observations,
   arrayStringConcat(arraySort(arrayDistinct(e.sources)), ' + ') AS seen_by, sum(e.sign) AS calls
-{ledger()}
+{ledger(days=2)}
 GROUP BY joined_by, observations, seen_by
 HAVING calls > 0
 ORDER BY observations DESC, calls DESC
@@ -62,7 +62,7 @@ LIMIT 100"""
 BOARD: Final = Board(
     name="pipeline",
     title="Pipeline health",
-    text="What arrives, from which source, how late; what is not known about calls and how observations were joined. Tokentide's own metrics need the Collector to send them here.",
+    text="At most the last two days of the time range. What arrives, from which source, how late; what is not known about calls and how observations were joined. Tokentide's own metrics need the Collector to send them here.",
     since="now-24h",
     refresh="1m",
     panels=[
@@ -70,14 +70,14 @@ BOARD: Final = Board(
         number(
             "Calls posted",
             "Calls of the time range in the ledger.",
-            f"SELECT sum(e.sign) AS calls {ledger()}",
+            f"SELECT sum(e.sign) AS calls {ledger(days=2)}",
             "short",
             width=6,
         ),
         number(
             "Joined from several",
             "Calls that more than one observation describes: without the join they would be charged again.",
-            f"SELECT sumIf(e.sign, e.observations > 1) AS joined {ledger()}",
+            f"SELECT sumIf(e.sign, e.observations > 1) AS joined {ledger(days=2)}",
             "short",
             width=6,
         ),
@@ -114,7 +114,7 @@ BOARD: Final = Board(
         lines(
             "Calls by source",
             "Which dialects saw calls; a call seen by two counts in both.",
-            f"SELECT $__timeInterval(e.started_at) AS time, arrayJoin(e.sources) AS source, sum(e.sign) AS calls {ledger()} GROUP BY time, source HAVING calls > 0 ORDER BY time, source",
+            f"SELECT $__timeInterval(e.started_at) AS time, arrayJoin(e.sources) AS source, sum(e.sign) AS calls {ledger(days=2)} GROUP BY time, source HAVING calls > 0 ORDER BY time, source",
             "short",
             by="source",
             style="stack",
@@ -123,7 +123,7 @@ BOARD: Final = Board(
         lines(
             "From the call's end to the ledger",
             "Seconds between the end of a call and its posting. A correction or an import counts from the call's end, too.",
-            f"SELECT $__timeInterval(e.posted_at) AS time, quantile(0.5)({_LAG}) AS p50, quantile(0.95)({_LAG}) AS p95, max({_LAG}) AS slowest {ledger('e.sign = 1')} GROUP BY time ORDER BY time",
+            f"SELECT $__timeInterval(e.posted_at) AS time, quantile(0.5)({_LAG}) AS p50, quantile(0.95)({_LAG}) AS p95, max({_LAG}) AS slowest {ledger('e.sign = 1', days=2)} GROUP BY time ORDER BY time",
             "ms",
             step="1m",
         ),
@@ -156,7 +156,7 @@ BOARD: Final = Board(
         lines(
             "Corrections",
             "Entries and reversals by the time they were posted. A reversal takes an entry back when more is learnt of its call.",
-            f"SELECT $__timeInterval(e.posted_at) AS time, countIf(e.sign = 1) AS entries, countIf(e.sign = -1) AS reversals {ledger()} GROUP BY time ORDER BY time",
+            f"SELECT $__timeInterval(e.posted_at) AS time, countIf(e.sign = 1) AS entries, countIf(e.sign = -1) AS reversals {ledger(days=2)} GROUP BY time ORDER BY time",
             "short",
             style="bars",
             step="1m",

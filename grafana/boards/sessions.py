@@ -9,7 +9,7 @@ from grafana.panels import address, columns, lines, number, row, rows
 from grafana.sql import ERRORS, USD, hours, ledger, named
 
 _ENTRY_USD: Final = "toFloat64(sum(e.cost_usd * e.sign))"
-_IN_SESSIONS: Final = ledger("e.session_id != ''")
+_IN_SESSIONS: Final = ledger("e.session_id != ''", days=7)
 _BY_AGENTS: Final = hours("r.agent != ''")
 _SESSIONS: Final = f"""
   SELECT e.session_id AS session_id, sum(e.sign) AS calls, {_ENTRY_USD} AS cost_usd,
@@ -17,7 +17,7 @@ _SESSIONS: Final = f"""
     max(e.input_tokens) AS largest_input, min(e.started_at) AS began, max(e.ended_at) AS ended,
     anyIf(e.agent, e.agent != '') AS agent, anyIf(e.application, e.application != '') AS application,
     anyIf(e.user_id, e.user_id != '') AS user_id, sumIf(e.sign, e.status = 'error') AS errors
-  {ledger("e.session_id != ''")}
+  {ledger("e.session_id != ''", days=7)}
   GROUP BY e.session_id
   HAVING calls > 0"""
 _TOP: Final = f"""
@@ -78,7 +78,7 @@ _CODING_NAME: Final = """multiIf(has(e.sources, 'codex'), 'Codex', has(e.sources
 BOARD: Final = Board(
     name="sessions",
     title="Sessions & agents",
-    text="What a conversation, an agent, a tool or a coding agent costs, and which of them run away.",
+    text="What a conversation, an agent, a tool or a coding agent costs, and which of them run away. Conversations: at most the last seven days of the time range.",
     since="now-7d",
     panels=[
         row("Conversations"),
@@ -120,7 +120,7 @@ BOARD: Final = Board(
         number(
             "Share of all calls",
             "Calls that belong to a conversation as a share of all calls.",
-            f"SELECT sumIf(e.sign, e.session_id != '') / nullIf(sum(e.sign), 0) AS share {ledger()}",
+            f"SELECT sumIf(e.sign, e.session_id != '') / nullIf(sum(e.sign), 0) AS share {ledger(days=7)}",
             "percentunit",
         ),
         rows(

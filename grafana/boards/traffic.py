@@ -6,7 +6,7 @@ from typing import Final
 
 from grafana.board import Board
 from grafana.panels import address, lines, number, row, rows, scatter
-from grafana.sql import ERRORS, FINAL, FINEST_TIME, OK, USD, finest, hours, ledger, named, quantile_ms
+from grafana.sql import ERRORS, FINAL, FINEST_TIME, OK, USD, finest, hours, ledger, named, quantile_ms, widest
 
 _CALLS: Final = address("tokentide-calls")
 _REFUSED: Final = """
@@ -23,12 +23,14 @@ def _percentiles(histogram: str, more: str = "") -> str:
 
 
 def _one_percentile(histogram: str, q: float, name: str) -> str:
-    return f"SELECT {quantile_ms('h', q)} AS {name} FROM (SELECT sumMap(r.{histogram}) AS h {hours()})"
+    return f"SELECT {quantile_ms('h', q)} AS {name} FROM (SELECT sumMap(r.{histogram}) AS h {widest(f'r.{histogram} AS {histogram}')})"
 
 
 def _latency_by(*by: str) -> str:
     names = ", ".join(f"{named(f'r.{column}')} AS {column}" for column in by)
     shown = ", ".join(by)
+    read = ("calls", "status", "duration_buckets", "ttft_buckets", "overhead_buckets", *by)
+    source = widest(", ".join(f"r.{column} AS {column}" for column in read))
     return f"""
 SELECT {shown}, calls, {quantile_ms("d", 0.5)} AS p50, {quantile_ms("d", 0.95)} AS p95, {quantile_ms("d", 0.99)} AS p99,
   {quantile_ms("t", 0.5)} AS ttft_p50, {quantile_ms("t", 0.95)} AS ttft_p95, {quantile_ms("o", 0.95)} AS overhead_p95,
@@ -36,7 +38,7 @@ SELECT {shown}, calls, {quantile_ms("d", 0.5)} AS p50, {quantile_ms("d", 0.95)} 
 FROM (
   SELECT {names}, sum(r.calls) AS calls, {ERRORS} AS errors, sumMap(r.duration_buckets) AS d,
     sumMap(r.ttft_buckets) AS t, sumMap(r.overhead_buckets) AS o
-  {hours()}
+  {source}
   GROUP BY {shown}
 )
 WHERE calls > 0
@@ -98,16 +100,19 @@ SELECT arrayJoin(if(empty(e.guardrails), ['(none)'], e.guardrails)) AS guardrail
   sumIf(e.sign, e.status = 'error') / nullIf(calls, 0) AS error_rate,
   sum(e.duration_ms * e.sign) / nullIf(sumIf(e.sign, e.duration_ms IS NOT NULL), 0) AS mean_ms,
   sum(e.gateway_overhead_ms * e.sign) / nullIf(sumIf(e.sign, e.gateway_overhead_ms IS NOT NULL), 0) AS mean_overhead_ms
-{ledger("e.gateway != ''")}
+{ledger("e.gateway != ''", days=7)}
 GROUP BY guardrail
 HAVING calls > 0
 ORDER BY calls DESC"""
+_COSTS_AND_TIMES = ", ".join(
+    f"r.{column} AS {column}" for column in ("model", "calls", "unpriced_calls", "cost_usd", "duration_buckets")
+)
 _LATENCY_AND_COST = f"""
 SELECT model, {quantile_ms("d", 0.95)} AS p95, cost_usd / nullIf(calls, 0) AS usd_per_call
 FROM (
   SELECT {named("r.model")} AS model, sum(r.calls - r.unpriced_calls) AS calls, {USD} AS cost_usd,
     sumMap(r.duration_buckets) AS d
-  {hours("r.status = 'ok'")}
+  {widest(_COSTS_AND_TIMES, "r.status = 'ok'")}
   GROUP BY model
 )
 WHERE calls > 0
@@ -276,7 +281,7 @@ BOARD: Final = Board(
         ),
         rows(
             "Guardrails",
-            "Calls through the gateway by guardrail that ran: how often they failed, and what they took.",
+            "Calls through the gateway by guardrail that ran: how often they failed, and what they took. At most the last seven days.",
             _GUARDRAILS,
             {"calls": "short", "error_rate": "percentunit", "mean_ms": "ms", "mean_overhead_ms": "ms"},
             width=12,
