@@ -28,6 +28,7 @@ PARTITIONED_BY: Final[dict[str, tuple[str, str]]] = {
     **{table: ("TimeUnix", "1d") for table in COLUMNS if table.startswith("otel_metrics_")},
     "genai_limits": ("observed_at", "1mo"),
     "genai_refusals": ("observed_at", "1mo"),
+    "genai_content": ("last_seen", "1d"),
     "genai_ledger": ("started_at", "1mo"),
 }
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from clickhouse_schema import runner
+from clickhouse_schema import retention, runner
 from clickhouse_schema.store import Store
 from otel_exporter import pricebook
 from otel_exporter.asking import opened
 from otel_exporter.commit import GroupCommit, Tables
+from otel_exporter.content_shelf import ContentShelf
 from otel_exporter.decode import Decoder
 from otel_exporter.plugins import before_ours, load
 from otel_exporter.poster import LedgerPoster
@@ -67,9 +68,11 @@ def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling
     with ExitStack() as stack:
         store = stack.enter_context(opened(settings, create=True))
         runner.apply(store)
+        retention.keep(store, dict(settings.retention))
         engine = store if store.is_embedded else stack.enter_context(closing(Store.memory()))
         spool = stack.enter_context(closing(Spool(settings.store.data_dir / "spool", settings.spool.max_bytes)))
-        commit = GroupCommit(Decoder(engine).decode, processors(settings), spool, watcher.committed)
+        shelf = ContentShelf() if settings.content.policy in ("keep", "redact") else None
+        commit = GroupCommit(Decoder(engine).decode, processors(settings), spool, watcher.committed, shelf)
         price = price_book(settings).price
         poster = LedgerPoster(store, price, watcher.posted)
         writer = Writer(spool, store, poster, repairs=Reconciler(store, price) if reconciling else dict)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import polars as pl
 import structlog
 
+from otel_exporter.content_shelf import CONTENT, ContentShelf
 from otel_exporter.failures import Reason, Refused, RetryLater
 from otel_exporter.telemetry import Metric
 from processors.batch import Batch, Signal
@@ -72,10 +73,12 @@ class GroupCommit:
         processors: Sequence[Callable[[Batch], Batch]],
         spool: Spool,
         observer: Observer | None = None,
+        content: ContentShelf | None = None,
     ) -> None:
         self._decode = decode
         self._processors = list(processors)
         self._spool = spool
+        self._content = content
         self._observer = observer or (lambda _tenant, _tables: None)
 
     def commit(self, requests: Sequence[Request]) -> Outcomes:
@@ -98,6 +101,8 @@ class GroupCommit:
                 self._spool.append(tables, tenant=tenant, digests=[request.digest for request in requests])
         except (Refused, RetryLater) as failure:
             return {request.key: failure for request in requests}
+        if self._content:
+            self._content.stored(tables)
         self._observer(tenant, tables)
         return {request.key: None for request in requests}
 
@@ -110,7 +115,9 @@ class GroupCommit:
                 with stage(type(processor).__name__.lower()):
                     batch = processor(batch)
             with stage("land"):
+                batch, messages = self._content.put(batch) if self._content else (batch, None)
                 parts.append(land(batch))
+                parts += [] if messages is None or messages.is_empty() else [{CONTENT: messages}]
         names = {name for part in parts for name in part}
         tables = {name: pl.concat([part[name] for part in parts if name in part]) for name in sorted(names)}
         for source, calls in tables.get(OBSERVATIONS, pl.DataFrame({"source": []})).group_by("source"):

@@ -168,6 +168,15 @@ GENAI_REFUSALS: Final = schema(
         "span_id": pl.String,
     }
 )
+#: Messages that the content policy keeps, each once; spans and logs refer to them by hash (`processors.messages`).
+GENAI_CONTENT: Final = schema(
+    {
+        "tenant": pl.String,
+        "hash": pl.String,  # of tenant and text
+        "text": pl.String,
+        "last_seen": pl.Datetime("ms", "UTC"),  # when it last arrived (once a day and process)
+    }
+)
 LANDING: Final[dict[str, pl.Schema]] = {
     "otel_traces": OTEL_TRACES,
     "otel_logs": OTEL_LOGS,
@@ -178,4 +187,5 @@ LANDING: Final[dict[str, pl.Schema]] = {
     "otel_metrics_summary": OTEL_METRICS_SUMMARY,
     "genai_limits": GENAI_LIMITS,
     "genai_refusals": GENAI_REFUSALS,
+    "genai_content": GENAI_CONTENT,
 }

@@ -173,3 +173,16 @@ def _shifted(row: dict[str, object]) -> dict[str, object]:
     started, ended = row["started_at"], row["ended_at"]
     assert isinstance(started, datetime) and isinstance(ended, datetime)
     return {"started_at": started + shift, "ended_at": ended + shift}
+
+
+def test_a_rollup_that_is_not_the_ledgers_sum_is_mended(racing: Racing) -> None:
+    """Rows that reached a rollup twice are taken back when the service starts, whenever the calls were."""
+    racing.post(f"t{next(NUMBER)}", observations_of([Call(1, 1, 1, (10, 5), False, None, frozenset({"client"}))]))
+    racing.store.command(
+        "INSERT INTO otel.genai_rollup_hour SELECT * FROM otel.genai_rollup_hour SETTINGS insert_deduplicate = 0"
+    )
+    sums = "SELECT toInt64(sum(calls)) FROM otel.genai_rollup_"
+    posted = int(racing.store.command("SELECT toInt64(sum(sign)) FROM otel.genai_ledger"))
+    assert int(racing.store.command(f"{sums}hour")) == int(racing.store.command(f"{sums}day")) == 2 * posted > 0
+    Reconciler(racing.store, free)()
+    assert int(racing.store.command(f"{sums}hour")) == int(racing.store.command(f"{sums}day")) == posted
