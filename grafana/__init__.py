@@ -1,0 +1,1 @@
+"""The Grafana pack: dashboards as code, their generated JSON, provisioning."""

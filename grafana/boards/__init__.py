@@ -1,0 +1,1 @@
+"""One module a dashboard: what is asked, in which words, in which order."""
