@@ -1,6 +1,6 @@
 # Everything runs from .venv, made by `make setup` with uv when it is there and with venv + pip otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check corpus interleavings bench clean
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
@@ -33,7 +33,15 @@ check: $(STAMP)  ## Lint, types, import rules, generated documents
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python docs/generate.py --check
 
+corpus: $(STAMP)  ## Every real export of the corpus beside what happened: a table per producer
+	@$(BIN)/python -m tests.corpus.table
+
+interleavings: $(STAMP)  ## 10,000 random orders, repetitions and splits of what is observed: no total differs
+	@$(BIN)/python -m pytest -q --hypothesis-profile=interleavings --hypothesis-show-statistics --timeout 0 \
+		tests/unit/processors/test_post.py -k any_order
+
 bench: $(STAMP)  ## Measure throughput, stages, memory, ack latency
+	@$(BIN)/python -m benchmarks.posting
 	@$(BIN)/python -m benchmarks.pipeline
 	@$(BIN)/python -m benchmarks.ack_latency
 

@@ -44,6 +44,8 @@ def configure(level: Level = "info", form: Format = "auto", out: TextIO | None =
         )
     )
     logging.basicConfig(handlers=[handler], level=_number(level), force=True)
+    # A line that cannot be written is lost: the library would print what it was about, exception texts included.
+    logging.raiseExceptions = False
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, _number(level)))
 

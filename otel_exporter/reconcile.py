@@ -26,13 +26,19 @@ if TYPE_CHECKING:
     from clickhouse_schema.store import Store
 
 log = structlog.get_logger(__name__)
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 RECENT: Final = timedelta(days=1)
+#: How long before it looked last something may have been posted that was not there yet.
+_OVERLAP: Final = timedelta(minutes=30)
 EVERY_SECONDS: Final = 3600.0
 RETRY_SECONDS: Final = 300.0
 #: Calls mended at once; the next run goes on with the others.
 _MOST: Final = 10_000
 _WITHIN: Final = """started_at >= parseDateTime64BestEffort({since:String}, 9, 'UTC')
     AND started_at < parseDateTime64BestEffort({until:String}, 9, 'UTC')"""
+#: What was posted since the last look: only that can be one with something it did not find, because another writer
+#: posted at the same time, or because the clocks of its two senders are further apart than a look-up reaches.
+_POSTED: Final = "posted_at >= parseDateTime64BestEffort({posted:String}, 3, 'UTC')"
 #: The signs of one version of a call sum to 0 or 1, and one version stands.
 _UNBALANCED: Final = f"""
 SELECT tenant, call_key, if(countIf(net NOT IN (0, 1)) > 0, 'unbalanced', 'several versions') AS why
@@ -45,17 +51,19 @@ ORDER BY tenant, call_key LIMIT {_MOST}
 """
 _STANDING: Final = f"""
 SELECT tenant, call_key AS key, any(handles) AS names, any(span_id) AS span, any(parent_span_id) AS parent,
-    any(sources) AS seen_by, any(issues) AS notes, any(started_at) AS start, any(ended_at) AS end
-FROM genai_ledger WHERE {_WITHIN} GROUP BY tenant, call_key, version HAVING sum(sign) > 0
+    any(sources) AS seen_by, any(started_at) AS start, any(ended_at) AS end
+FROM genai_ledger WHERE {_WITHIN} AND {_POSTED} GROUP BY tenant, call_key, version HAVING sum(sign) > 0
 """
 #: Two calls stand that share an identity key, and nobody found the id to be used again.
 _SHARED: Final = f"""
-SELECT tenant, arrayJoin(groupUniqArray(key)) AS call_key, 'shared id' AS why
+SELECT DISTINCT tenant, arrayJoin([min(key), max(key)]) AS call_key, 'shared id' AS why
 FROM (
-    SELECT tenant, key, arrayJoin(arrayFilter(name -> NOT startsWith(name, 'trace:'), names)) AS name
-    FROM ({_STANDING}) WHERE NOT has(notes, 'response_id_reused')
+    SELECT tenant, call_key AS key, max(posted_at) AS posted_at,
+        arrayJoin(any(arrayFilter(name -> NOT startsWith(name, 'trace:'), handles))) AS name
+    FROM genai_ledger WHERE {_WITHIN} AND NOT has(issues, 'response_id_reused')
+    GROUP BY tenant, call_key, version HAVING sum(sign) > 0
 )
-GROUP BY tenant, name HAVING uniqExact(key) > 1 ORDER BY tenant, call_key LIMIT {_MOST}
+GROUP BY tenant, cityHash64(name) HAVING min(key) != max(key) AND max({_POSTED}) ORDER BY tenant, call_key LIMIT {_MOST}
 """
 _TRACED: Final = f"""
 SELECT tenant, key, seen_by, start, end, match(key, '^(span:|log/)') AS nameless,
@@ -110,12 +118,18 @@ class Broken:
     why: str
 
 
-def find(ask: Ask, since: datetime, until: datetime) -> list[Broken]:
-    """Calls that may be broken, of those that started from ``since`` until before ``until``; each once.
+def find(ask: Ask, since: datetime, until: datetime, posted: datetime = LONG_AGO) -> list[Broken]:
+    """Calls that may be broken, each once.
+
+    Args:
+        ask: where the ledger is.
+        since, until: only calls that started from then, and before then.
+        posted: only what was posted at or after then is suspected to be a side of a call that stands twice.
 
     All but the first two are suspicions: a repair that finds them right posts nothing.
     """
-    bounds = {"since": since.astimezone(UTC).isoformat(), "until": until.astimezone(UTC).isoformat()}
+    moments = {"since": since, "until": until, "posted": posted}
+    bounds = {name: moment.astimezone(UTC).isoformat() for name, moment in moments.items()}
     found: dict[tuple[str, str], Broken] = {}
     for sql in (_UNBALANCED, _SHARED, _APART, _CACHED):
         for tenant, call_key, why in table(ask, sql, bounds).rows:
@@ -155,6 +169,7 @@ class Reconciler:
         self._price = price
         self._clock = clock
         self._due = clock()
+        self._looked = LONG_AGO
 
     def __call__(self) -> dict[str, pl.DataFrame]:
         """Table to entries that mend what is broken; nothing while it is not yet time to look again."""
@@ -170,8 +185,9 @@ class Reconciler:
         return {"genai_ledger": entries} if entries.height else {}
 
     def _mend(self, now: datetime) -> pl.DataFrame:
-        broken = find(direct(self._store), now - RECENT, now + RECENT)
+        broken = find(direct(self._store), now - RECENT, now + RECENT, self._looked)
         mended = repairs(self._store, broken, self._price, now)
+        self._looked = now - _OVERLAP
         entries = pl.concat([pl.DataFrame(schema=LEDGER_SCHEMA), *mended.values()])
         if entries.height:
             calls = entries["call_key"].n_unique()

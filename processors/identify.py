@@ -40,7 +40,7 @@ def with_keys(observations: pl.DataFrame) -> pl.DataFrame:
     """Observations with `keys`, best first; depends on nothing but each row."""
     response = unwrapped(pl.col("response_id"))
     is_log = pl.col("observation_id").str.starts_with("log/")
-    own = pl.when(is_log).then("observation_id").otherwise(_span_key())
+    own = pl.when(is_log).then("observation_id").otherwise("span:" + pl.col("observation_id"))
     hit = pl.col("cache_hit").fill_null(False)
     named = (
         pl.when(hit & (pl.col("call_id") != ""))
@@ -52,10 +52,6 @@ def with_keys(observations: pl.DataFrame) -> pl.DataFrame:
     )
     keys = pl.concat_list(named, pl.when(~is_log | named.is_null()).then(own)).list.drop_nulls()
     return observations.with_columns(keys=keys.cast(TEXTS))
-
-
-def _span_key() -> pl.Expr:
-    return pl.concat_str(pl.lit("span:"), "trace_id", pl.lit("/"), "span_id")
 
 
 def unwrapped(response_id: pl.Expr) -> pl.Expr:

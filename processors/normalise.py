@@ -158,11 +158,24 @@ def _timed(observations: pl.DataFrame, signal: Signal) -> pl.DataFrame:
         )
         duration = pl.col("duration_ms")
     else:
-        identity = pl.concat_str("trace_id", "span_id", separator="/")
+        identity = pl.when(_has_id()).then(pl.concat_str("trace_id", "span_id", separator="/")).otherwise(_looks())
         duration = (end - start).dt.total_nanoseconds().clip(lower_bound=0) / 1e6
     return observations.with_columns(
         observation_id=identity, started_at=start, ended_at=pl.max_horizontal(start, end), duration_ms=duration
     )
+
+
+def _has_id() -> pl.Expr:
+    """Whether a span has an id that OTLP calls valid: not empty, not all zeros."""
+    return pl.col("span_id").str.contains("[1-9a-f]")
+
+
+def _looks() -> pl.Expr:
+    """What tells spans without an id apart, and is the same when one is sent again."""
+    said = ("response_id", "call_id", "model", "input_tokens", "output_tokens")
+    moments = [pl.col(name).cast(pl.String) for name in ("@start", "@end")]
+    words = [pl.col(name).cast(pl.String).fill_null("") for name in said]
+    return pl.concat_str("trace_id", "span_id", *moments, *words, separator="/")
 
 
 def _ranked(observations: pl.DataFrame, dialect: Dialect) -> pl.DataFrame:

@@ -1,15 +1,21 @@
-"""For every test: `--no-skips`, with which a test that would be skipped fails (on CI everything has to run)."""
+"""For every test: `--no-skips`, with which a test that would be skipped fails (on CI everything has to run).
+
+And whatever a test does to the log of the process is undone after it.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
+import structlog
 from hypothesis import settings
 
 #: Machines are noisy: how long an example takes proves nothing.
 settings.register_profile("tokentide", deadline=None)
+settings.register_profile("interleavings", deadline=None, max_examples=10_000)
 settings.load_profile("tokentide")
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
@@ -18,6 +24,19 @@ _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the option."""
     parser.addoption("--no-skips", action="store_true", help="a test that would be skipped fails")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """A command that was run in this process has sent the log to an output that is closed by now."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    result = yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.raiseExceptions = True
+    structlog.reset_defaults()
+    return result
 
 
 @pytest.hookimpl(wrapper=True)

@@ -99,10 +99,12 @@ SELECT count() AS calls, countIf(input_tokens < 0 OR cost_input_usd < 0) AS belo
                       - ifNull(discount_usd, 0) + ifNull(margin_usd, 0)) AS unlike_their_parts
 FROM genai_calls
 """
-#: A call that was found to be a part of another one has no live entry any more.
+#: A call that was found to be a part of another one has no live entry any more. An id that comes again in another hour
+#: is another call.
 BROKEN = """
-SELECT call_key FROM (SELECT call_key, version, sum(sign) AS n FROM genai_ledger GROUP BY call_key, version)
-GROUP BY call_key HAVING min(n) < 0 OR max(n) > 1 OR sum(n) > 1
+SELECT call_key
+FROM (SELECT call_key, version, any(started_at) AS start, sum(sign) AS n FROM genai_ledger GROUP BY call_key, version)
+GROUP BY call_key, toStartOfHour(start) HAVING min(n) < 0 OR max(n) > 1 OR sum(n) > 1
 """
 
 

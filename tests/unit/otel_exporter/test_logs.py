@@ -5,24 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
 
 from otel_exporter import logs
-
-
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    """What other tests expect of logging is put back."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def logged(form: logs.Format = "json", level: logs.Level = "info") -> tuple[io.StringIO, Any]:
@@ -64,3 +52,14 @@ def test_exceptions_without_their_text(form: logs.Format) -> None:
     text = out.getvalue()
     assert text.count("ValueError") == 3 and "test_logs.py" in text
     assert "payload" not in text
+
+
+def test_a_line_that_cannot_be_written_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    """A full disk or a closed output stops nobody, and what the line was about is not printed raw instead."""
+    out, log = logged()
+    out.close()
+    try:
+        raise ValueError("payload-s3cret")
+    except ValueError:
+        log.exception("failed")
+    assert "".join(capsys.readouterr()) == ""

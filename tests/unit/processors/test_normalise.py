@@ -14,6 +14,7 @@ from processors.batch import Batch, concat
 from processors.contract import OBSERVATION_SCHEMA, SAID
 from processors.dialects import DIALECTS
 from processors.dialects.dialect import EXTRAS, Dialect
+from processors.identify import with_keys
 from processors.normalise import Normalise
 from tests.corpus.cases import cases
 from tests.unit.processors.spans import NO_USAGE, batch_of, litellm_span, normalised, observe
@@ -153,3 +154,11 @@ def test_absurd_counts_are_unknown() -> None:
     """A number of tokens nobody can have used must not overflow a sum."""
     (call,) = observe(litellm_span({"gen_ai.usage.input_tokens": 2**62, "gen_ai.usage.total_tokens": None}))
     assert (call["input_tokens"], call["output_tokens"]) == (None, 12)
+
+
+def test_spans_without_an_id_are_told_apart_by_what_they_say() -> None:
+    """Two calls whose spans carry no valid id stay two; one of them sent again stays one."""
+    early, late = (litellm_span({"gen_ai.response.id": "x", "litellm.call_id": None}, id=0, start=s) for s in (0, 5))
+    first, second, again = (with_keys(normalised(batch_of(span))).to_dicts()[0] for span in (early, late, early))
+    assert first["observation_id"] != second["observation_id"] and not {*first["keys"]} & {*second["keys"]}
+    assert (again["observation_id"], again["keys"]) == (first["observation_id"], first["keys"])

@@ -47,7 +47,7 @@ def content(ledger: Ledger) -> list[dict[str, object]]:
     return ledger.standing().drop("posted_at", "version", "said").to_dicts()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(worlds(), st.data())
 def test_any_order_repetition_and_split_gives_the_truth(calls: list[Call], data: st.DataObject) -> None:
     """However the observations arrive, the ledger ends with exactly the physical calls and never shows more."""
