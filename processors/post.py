@@ -90,7 +90,8 @@ def collapse(entries: pl.DataFrame) -> pl.DataFrame:
 
 def join(observations: pl.DataFrame) -> pl.DataFrame:
     """Calls, unpriced: one row per cluster that holds at least one billable observation."""
-    rows = pack(cluster(observations)).with_columns(reported_by=_reporter())
+    # Packed as they came: which cache hit a client means may change with every hit that arrives.
+    rows = cluster(pack(observations)).with_columns(reported_by=_reporter())
     billable = (pl.col("role") == Role.CALL.value).any().over("call")
     rows = rows.filter(billable)
     alone = pl.len().over("call") == 1

@@ -90,3 +90,24 @@ def test_both_sides_meet_on_one_row(calls: list[Call]) -> None:
     both = [call for call in calls if {"gateway", "client"} <= call.seen_by]
     met = ledger.standing().filter((pl.col("application") == "shop") & (pl.col("team") == "search"))
     assert met.height >= len(both)
+
+
+def test_a_log_record_after_a_cache_hit_does_not_tie_it_to_the_next() -> None:
+    """A client's log comes within a minute of the hit before; when its own hit arrives, it means that one alone."""
+    seen = {
+        0: "gateway client wrapper raw",
+        1: "gateway client wrapper",
+        2: "gateway client wrapper twin framework event",
+    }
+    calls = [
+        Call(number, 0, 10 * number, (25, 12), False, 0 if number else None, frozenset(by.split()))
+        for number, by in seen.items()
+    ]
+    rows = observations_of(calls)
+    late = [row for row in rows if row["call_id"] and str(row["call_id"]).startswith("00000002")]
+    ledger, at_once = Ledger(), Ledger()
+    for part in ([row for row in rows if row not in late], *([row] for row in late)):
+        ledger.post(frame(part))
+    at_once.post(frame(rows))
+    assert ledger.standing().height == 3
+    assert content(ledger) == content(at_once)
