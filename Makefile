@@ -32,6 +32,7 @@ check: $(STAMP)  ## Lint, types, import rules, generated documents
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python docs/generate.py --check
+	@$(BIN)/python -m grafana.generate --check
 
 corpus: $(STAMP)  ## Every real export of the corpus beside what happened: a table per producer
 	@$(BIN)/python -m tests.corpus.table

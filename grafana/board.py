@@ -11,12 +11,13 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard
 
-from grafana import annotations, variables
+from grafana import events, variables
 from grafana.query import PLUGIN
 from grafana.sql import FILTERS
 
 TAG: Final = "tokentide"
 SCHEMA_VERSION: Final = 42
+_WIDTH: Final = 24
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def _dashboard(board: Board) -> build.Dashboard:
     )
     for variable in (variables.datasource(), *map(variables.chooser, board.filters), *board.variables):
         made = made.with_variable(variable)
-    for annotation in annotations.all_of_them() if board.annotated else ():
+    for annotation in events.all_of_them() if board.annotated else ():
         made = made.annotation(annotation)
     for panel in board.panels:
         made = made.with_row(panel) if isinstance(panel, build.Row) else made.with_panel(panel)
@@ -81,10 +82,25 @@ def _finished(made: dict[str, Any]) -> dict[str, Any]:
     made["schemaVersion"] = SCHEMA_VERSION
     for link in made["links"]:
         link.pop("placement", None)  # "in the menu of controls" would hide the list of dashboards
-    for panel in made["panels"]:
+    _arrange(made["panels"])
+    for number, panel in enumerate(made["panels"], 1):
+        panel["id"] = number
         for link in panel.get("fieldConfig", {}).get("defaults", {}).get("links", []):
             for name in set(link) - {"title", "url", "targetBlank"}:
                 link.pop(name)
         if panel["type"] != "row":
             panel.setdefault("datasource", {"type": PLUGIN, "uid": "${datasource}"})
     return made
+
+
+def _arrange(panels: list[dict[str, Any]]) -> None:
+    """Left to right in lines of 24, in reading order; the SDK lets a panel that no longer fits run over the edge."""
+    x = y = tallest = 0
+    for panel in panels:
+        place = panel["gridPos"]
+        if panel["type"] == "row":
+            place |= {"w": _WIDTH, "h": 1}
+        if x + place["w"] > _WIDTH:
+            x, y, tallest = 0, y + tallest, 0
+        place |= {"x": x, "y": y}
+        x, tallest = x + place["w"], max(tallest, place["h"])

@@ -23,23 +23,20 @@ FEATURES: Final = {
     "refusals": "requests that a gateway refused",
     "limits": "LiteLLM's budgets of keys and teams, on its default spans",
     "headroom": "rate-limit headers of the provider, on LiteLLM's default spans",
-    "guardrails": "LiteLLM guardrails",
     "attempts": "retries and fallbacks that a gateway or router shows",
     "streaming": "instrumentation that measures the time to the first token",
     "prompt cache": "calls that read the provider's prompt cache",
     "gateway cache": "answers from the gateway's cache",
     "failures": "calls that failed",
+    "discounts": "discounts or margins in the configuration",
     "unpriced": "calls without a known price",
     "issues": "calls of which something is not known",
-    "users": "a user on the call or its key",
-    "teams": "a team on the key, or the resource attribute team",
     "end users": "the request parameter user",
     "enrichment": "cost centres and owners from the configuration",
     "sessions": "a session or conversation id",
     "agents": "agent names in the telemetry",
     "tools": "tool spans in the traces",
     "coding agents": "Claude Code, Codex, Copilot or Gemini CLI",
-    "previous week": "more than a week of history",
     "forecasting": "the forecasting job",
     "alerting": "the alerting job",
     "self-monitoring": "the Collector sending Tokentide's own metrics, as in otelcol-config.yaml",
@@ -241,9 +238,9 @@ def meters(
 
 
 def scatter(
-    title: str, text: str, sql: str, units: Mapping[str, str], *, x: str, width: int = 12, needs: Sequence[str] = ()
+    title: str, text: str, sql: str, units: Mapping[str, str], *, width: int = 12, needs: Sequence[str] = ()
 ) -> Panel:
-    """One point for each row: ``x`` against every other number."""
+    """One point for each row: the first number against every other one."""
     panel = (
         _begun(xychart.Panel(), title, text, sql, Format.TABLE, needs)
         .unit("short")

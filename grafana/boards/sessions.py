@@ -43,17 +43,31 @@ GROUP BY agent
 HAVING calls > 0
 ORDER BY cost_usd DESC
 LIMIT 100"""
-#: Spans know no tenant: they are narrowed by the service's name.
-_TOOLS: Final = """
-SELECT if(t.SpanAttributes['gen_ai.tool.name'] != '', t.SpanAttributes['gen_ai.tool.name'],
-    if(t.SpanAttributes['tool.name'] != '', t.SpanAttributes['tool.name'], toString(t.SpanName))) AS tool,
-  toString(t.ServiceName) AS service, count() AS runs, countIf(t.StatusCode = 'Error') / runs AS error_rate,
-  quantile(0.5)(t.Duration) / 1e6 AS p50, quantile(0.95)(t.Duration) / 1e6 AS p95, max(t.Timestamp) AS last_seen
-FROM otel.otel_traces AS t
-WHERE t.Timestamp >= greatest($__fromTime, $__toTime - INTERVAL 7 DAY) AND t.Timestamp <= $__toTime
-  AND (startsWith(t.SpanName, 'execute_tool') OR mapContains(t.SpanAttributes, 'tool.name')
-    OR mapContains(t.SpanAttributes, 'gen_ai.tool.name'))
-  AND $__conditionalAll(if(t.ServiceName = '', '(not said)', toString(t.ServiceName)) IN (${application:singlequote}), $application)
+_TOOL_SPAN: Final = (
+    "(startsWith(t.SpanName, 'execute_tool') OR endsWith(t.SpanName, '.tool') OR t.SpanName = 'ai.toolCall')"
+)
+_TOOL_NAMES: Final = ("gen_ai.tool.name", "tool.name", "traceloop.entity.name", "ai.toolCall.name")
+
+
+def _tool_spans(where: str) -> str:
+    names = ", ".join(f"nullIf(t.SpanAttributes['{name}'], '')" for name in _TOOL_NAMES)
+    return f"""
+  SELECT coalesce({names}, toString(t.SpanName)) AS tool, toString(t.ServiceName) AS service, t.StatusCode AS status,
+    t.Duration AS duration, t.Timestamp AS seen
+  FROM otel.otel_traces AS t
+  WHERE t.Timestamp >= greatest($__fromTime, $__toTime - INTERVAL 7 DAY) AND t.Timestamp <= $__toTime
+    AND $__conditionalAll(if(t.ServiceName = '', '(not said)', toString(t.ServiceName)) IN (${{application:singlequote}}), $application)
+    AND {where}"""
+
+
+#: Spans know no tenant: they are narrowed by the service's name. Most tool spans are known by their own name;
+#: OpenInference's only by an attribute, whose index leaves out what has no such key.
+_TOOLS: Final = f"""
+SELECT tool, service, count() AS runs, countIf(status = 'Error') / runs AS error_rate,
+  quantile(0.5)(duration) / 1e6 AS p50, quantile(0.95)(duration) / 1e6 AS p95, max(seen) AS last_seen
+FROM ({_tool_spans(_TOOL_SPAN)}
+  UNION ALL{_tool_spans(f"mapContains(t.SpanAttributes, 'tool.name') AND NOT {_TOOL_SPAN}")}
+)
 GROUP BY tool, service
 ORDER BY runs DESC
 LIMIT 100"""

@@ -6,7 +6,7 @@ from typing import Final
 
 from grafana.board import Board
 from grafana.panels import address, columns, lines, number, row, rows
-from grafana.sql import USD, chosen, hours, named
+from grafana.sql import FILTERS, USD, chosen, hours, named
 from grafana.variables import choice
 
 CALLS: Final = address("tokentide-calls")
@@ -25,6 +25,8 @@ BY: Final = {
 _BY: Final = named("r.${by:raw}")
 _MONTH: Final = "toDateTime(toStartOfMonth($__toTime, 'UTC'), 'UTC')"
 _TENANT: Final = "$__conditionalAll({0}.tenant IN (${{tenant:singlequote}}), $tenant)"
+#: Budgets and forecasts are of everything: they are not shown beside a part of it.
+_EVERYTHING: Final = " AND ".join(f"$__conditionalAll(1 = 0, ${name})" for name in FILTERS if name != "tenant")
 
 
 def _hours_since(start: str) -> str:
@@ -43,10 +45,11 @@ FROM (
   FROM otel.genai_budget AS b
   WHERE b.as_of >= $__toTime - INTERVAL 40 DAY AND b.as_of <= $__toTime AND b.period_end > $__toTime
     AND b.period = 'month' AND empty(b.labels) AND {_TENANT.format("b")}
+    AND {_EVERYTHING}
   GROUP BY b.tenant, b.budget, b.source
 )"""
 _MONTH_LINE = f"""
-SELECT time, spent, if(forecast IS NULL, NULL, forecast) AS forecast, budget
+SELECT time, spent, forecast, budget
 FROM (
   SELECT bucket AS time, if(bucket <= $__toTime, sum(cost) OVER (ORDER BY bucket), NULL) AS spent,
     if(bucket > $__toTime, sum(cost + foreseen) OVER (ORDER BY bucket), NULL) AS forecast,
@@ -62,6 +65,7 @@ FROM (
       FROM otel.genai_forecast AS f
       WHERE f.metric = 'cost_usd' AND f.axis = 'total' AND f.freq = 'day' AND f.as_of <= $__toTime
         AND f.bucket > $__toTime AND f.bucket < {_MONTH} + INTERVAL 1 MONTH AND {_TENANT.format("f")}
+        AND {_EVERYTHING}
       GROUP BY f.tenant, f.bucket
     )
     GROUP BY bucket
@@ -136,12 +140,12 @@ FROM (
   )
 )"""
 _WEEK = f"""
-SELECT effect.1 AS effect, effect.2 AS change_usd
+SELECT part.1 AS effect, part.2 AS change_usd
 FROM (
   SELECT sum(volume_usd) AS volume, sum(price_usd) AS price, sum(mix_usd) AS mix, sum(other_usd) AS other {_EFFECTS}
 )
 ARRAY JOIN [('volume', volume), ('price', price), ('model mix', mix), ('without tokens', other),
-  ('all together', volume + price + mix + other)] AS effect
+  ('all together', volume + price + mix + other)] AS part
 """
 _WEEK_BY_MODEL = f"""
 SELECT model, cost0 AS week_before_usd, cost1 AS week_usd, change AS change_usd, volume_usd, price_usd, mix_usd,
@@ -334,6 +338,7 @@ BOARD: Final = Board(
             "Discounts that the gateway or the price book took off, less margins put on.",
             f"SELECT toFloat64(sum(r.discount_usd) - sum(r.margin_usd)) AS discount_usd {hours()}",
             "currencyUSD",
+            needs=["discounts"],
         ),
         rows(
             "Saved by prompt caching",

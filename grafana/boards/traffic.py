@@ -287,7 +287,6 @@ BOARD: Final = Board(
             "One point a model: 95th percentile of latency against dollars for a call. Bottom left is best.",
             _LATENCY_AND_COST,
             {"p95": "ms", "usd_per_call": "currencyUSD"},
-            x="p95",
         ),
     ],
 )
