@@ -1,4 +1,4 @@
-"""The service's own HTTP door: `/metrics`, `/healthz`, `/readyz`, and questions from commands on this machine."""
+"""The service's own HTTP door: `/metrics`, `/healthz`, `/readyz`, the dashboards, and questions from commands here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aiohttp import web
 
 from otel_exporter.asking import PARQUET, ROWS
 from otel_exporter.config.tree import HealthSettings
+from otel_exporter.preview.pages import Pages
 from otel_exporter.telemetry import exposition
 
 #: SQL, its parameters and `asking.ROWS` or `asking.PARQUET` to the answer, as `otel_exporter.asking` reads it.
@@ -34,10 +35,19 @@ class Readiness(Protocol):
 class Door:
     """One HTTP server. `open` returns the address it listens on."""
 
-    def __init__(self, settings: HealthSettings, ready: Readiness, ask: Ask, token: str, explain: Explain) -> None:
+    def __init__(
+        self,
+        settings: HealthSettings,
+        ready: Readiness,
+        ask: Ask,
+        token: str,
+        explain: Explain,
+        pages: Pages | None = None,
+    ) -> None:
         self._settings = settings
         self._ready = ready
         self._questions = _Questions(ask, token, explain)
+        self._pages = pages
         self._runner: web.AppRunner | None = None
 
     async def open(self) -> str:
@@ -63,6 +73,8 @@ class Door:
         application.router.add_get("/healthz", _alive)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_post("/api/query", self._questions.answer)
+        if self._pages:
+            self._pages.add_to(application.router)
         return application
 
     async def _readyz(self, _: web.Request) -> web.Response:

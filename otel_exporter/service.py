@@ -23,6 +23,8 @@ from otel_exporter.endpoint.request import Sizes
 from otel_exporter.endpoint.users import User, Users
 from otel_exporter.health import Door
 from otel_exporter.pipeline import Pipeline
+from otel_exporter.preview.dashboards import DIRECTORY, Dashboards
+from otel_exporter.preview.pages import Pages
 from otel_exporter.receivers import Admission, GrpcReceiver, HttpReceiver, token_hash
 
 if TYPE_CHECKING:
@@ -76,7 +78,9 @@ class Service:
         pipeline = Pipeline(parts.commit, parts.spool)
         async with AsyncExitStack() as doors:
             ready = Readiness(parts)
-            health = Door(self._settings.health, ready, bounded(parts.store), token, lambda error: explain(error)[0])
+            ask = bounded(parts.store)
+            pages = Pages(Dashboards(DIRECTORY), ask, _sentence) if self._settings.health.dashboards else None
+            health = Door(self._settings.health, ready, ask, token, _sentence, pages)
             addresses = {"health": await health.open()}
             doors.push_async_callback(health.close)
             addresses |= await self._ask(doors, parts)
@@ -155,6 +159,10 @@ class _WriterThread:
         self._thread.join()
         if not self._parts.writer.drain(DRAIN_SECONDS):
             log.warning("not everything is in ClickHouse yet; the spool keeps it", state=self._parts.writer.state.name)
+
+
+def _sentence(error: Exception) -> str | None:
+    return explain(error)[0]
 
 
 def _address(host: str, port: int) -> str:

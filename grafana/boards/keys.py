@@ -41,11 +41,10 @@ FROM (
   GROUP BY api_key_alias
   HAVING calls > 0
 ) AS k
-LEFT JOIN (SELECT id, budget_usd, spend_usd FROM ({_LIMITS}
+LEFT JOIN (SELECT id, toNullable(budget_usd) AS budget_usd, toNullable(spend_usd) AS spend_usd FROM ({_LIMITS}
 ) WHERE scope = 'key') AS l ON l.id = k.api_key_hash
 ORDER BY cost_usd DESC
-LIMIT 100
-SETTINGS join_use_nulls = 1"""
+LIMIT 100"""
 _KEY: Final = f"{named('r.api_key_alias')} = ${{key:singlequote}}"
 _BUDGET_OVER_TIME: Final = f"""
 SELECT $__timeInterval(l.observed_at) AS time, if(l.alias = '', l.id, l.alias) AS name,

@@ -166,6 +166,9 @@ class HealthSettings(Listener):
     insecure: bool = Field(
         default=False, description="Allow an address other machines can reach: metrics have no authentication."
     )
+    dashboards: bool = Field(
+        default=True, description="Show the dashboards at `/`, to browsers on this machine; off: everybody gets 404."
+    )
 
     def broken_rules(self) -> Iterator[Broken]:
         """Metrics have no authentication, so they stay on this machine unless someone says otherwise."""

@@ -1,89 +1,155 @@
-"""Weeks of plausible history of a small company, as the OTLP requests a LiteLLM proxy and an instrumented app send.
+"""What happened in weeks of a small company: every LLM call it made, and every request its gateway refused.
 
-Deterministic for a given last hour: seasons of day and week, a nightly batch, a model migration, failures, prompt
-caching, one model nobody has a price for.
+Deterministic for a given last hour: seasons of day and week, a nightly batch, a migration from one model to another,
+failures with retries and fallbacks, both kinds of caching, agents, a coding agent, one model nobody has a price for,
+and one runaway afternoon.
 """
 
 from __future__ import annotations
 
-import hashlib
 import random
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
-
+#: Who reports a call: the gateway, an instrumented application, a coding agent's log.
+Reporter = Literal["gateway", "agent", "coding agent"]
 UNPRICED: Final = "acme-internal-7b"
+_SONNET: Final = "claude-sonnet-4-5-20250929"
+#: The runaway afternoon: this team's calls, so many times as usual, days before the end.
+RUNAWAY_TEAM: Final = "support"
+_RUNAWAY: Final = (2, range(14, 18), 9)
+#: Days before the end at which half of the search team's calls have moved to the other model.
+_MIGRATED: Final = 12
 
 
 @dataclass(frozen=True)
 class Call:
-    """One physical call, as it really happened."""
+    """One physical call. Attempts of the same request share ``request``; ``asked`` is the model it asked for."""
 
+    request: int
     at: datetime
     team: str
     user: str
     application: str
+    reporter: Reporter
     provider: str
     model: str
+    asked: str
     input_tokens: int
     cached_tokens: int
     output_tokens: int
     seconds: float
-    failed: bool
-    streamed: bool
-    through_gateway: bool
+    failed: bool = False
+    streamed: bool = False
+    cache_hit: bool = False
+    guarded: bool = False
+    session: str = ""
+
+    @property
+    def embedding(self) -> bool:
+        """Whether it asked for vectors, which have no output tokens."""
+        return self.model.startswith("text-embedding")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A request that the gateway refused before any provider was called."""
+
+    at: datetime
+    team: str
+    model: str
+    error: Literal["BudgetExceededError", "AuthenticationError", "ProxyRateLimitError"]
+    code: int
 
 
 @dataclass(frozen=True)
 class Habit:
-    """How a team uses LLMs: calls per working hour, by model."""
+    """How a team uses LLMs: calls in a full working hour, sizes, shares of what is special."""
 
     team: str
     application: str
     users: tuple[str, ...]
-    models: tuple[tuple[str, str, float], ...]  # provider, model, share
+    provider: str
+    model: str
     per_hour: float
     prompt: int
     answer: int
     cached_share: float = 0.0
+    repeated_share: float = 0.0
     nightly: bool = False
-    through_gateway: bool = True
+    guarded: bool = False
+    reporter: Reporter = "gateway"
+    moves_to: tuple[str, str] | None = None
+    falls_back_to: str = ""
 
 
 HABITS: Final = (
-    Habit("support", "helpdesk-bot", ("ana", "ben"), (("openai", "gpt-4o-mini", 1.0),), 6, 1800, 220, cached_share=0.6),
+    Habit(
+        "support", "helpdesk-bot", ("ana", "ben"), "openai", "gpt-4o-mini", 6, 1800, 220, cached_share=0.6, guarded=True
+    ),
     Habit(
         "search",
         "shop-search",
-        ("eve",),
-        (("openai", "gpt-4o", 0.5), ("anthropic", "claude-sonnet-4-5-20250929", 0.5)),
+        ("eve", "max"),
+        "openai",
+        "gpt-4o",
         3,
         900,
         160,
+        moves_to=("anthropic", _SONNET),
+        falls_back_to="gpt-4o-mini",
     ),
-    Habit("search", "shop-search", ("eve",), (("openai", "text-embedding-3-small", 1.0),), 4, 400, 0),
-    Habit("research", "nightly-eval", ("ivy",), (("openai", "gpt-4o-mini", 1.0),), 40, 2500, 400, nightly=True),
-    Habit("checkout", "fraud-notes", ("joe",), (("openai", UNPRICED, 1.0),), 0.3, 600, 90),
-    Habit("mobile", "travel-app", ("kim",), (("openai", "gpt-4o-mini", 1.0),), 2, 700, 150, through_gateway=False),
+    Habit("search", "shop-search", ("eve",), "openai", "text-embedding-3-small", 4, 400, 0, repeated_share=0.2),
+    Habit("research", "nightly-eval", ("ivy",), "openai", "gpt-4o-mini", 40, 2500, 400, nightly=True),
+    Habit("checkout", "fraud-notes", ("joe",), "openai", UNPRICED, 0.3, 600, 90),
+    Habit("mobile", "travel-app", ("kim", "lea"), "openai", "gpt-4o-mini", 2, 700, 150, reporter="agent"),
+    Habit(
+        "engineering",
+        "claude-code",
+        ("noa", "tom"),
+        "anthropic",
+        _SONNET,
+        2,
+        9000,
+        700,
+        cached_share=0.9,
+        reporter="coding agent",
+    ),
 )
 
 
 def calls(last_hour: datetime, days: int) -> Iterator[Call]:
-    """Every call of the ``days`` before ``last_hour``, in order of time."""
+    """Every call of the ``days`` before ``last_hour``; those of one request follow each other."""
     rng = random.Random(last_hour.date().toordinal())
-    start = last_hour - timedelta(days=days)
+    request = 0
     for hour in range(days * 24):
-        moment = start + timedelta(hours=hour)
+        moment = last_hour - timedelta(days=days) + timedelta(hours=hour)
+        left = (last_hour - moment) / timedelta(days=1)
         for habit in HABITS:
-            expected = habit.per_hour * _season(moment, nightly=habit.nightly)
-            count = int(expected) + (rng.random() < expected % 1)
-            for at in sorted(moment + timedelta(seconds=rng.uniform(0, 3590)) for _ in range(count)):
-                yield _call(rng, habit, at)
+            for at in _moments(rng, habit, moment, left):
+                request += 1
+                yield from _attempts(rng, habit, _call(rng, habit, at, left, request))
+
+
+def refusals(last_hour: datetime, days: int) -> Iterator[Refusal]:
+    """What the gateway refused in the same days."""
+    rng = random.Random(last_hour.date().toordinal() + 1)
+    reasons = (("BudgetExceededError", 400), ("AuthenticationError", 401), ("ProxyRateLimitError", 429))
+    for hour in range(0, days * 24, 5):
+        at = last_hour - timedelta(days=days) + timedelta(hours=hour, seconds=rng.uniform(0, 3590))
+        error, code = rng.choice(reasons)
+        yield Refusal(at, rng.choice(HABITS[:3]).team, "gpt-4o", error, code)  # type: ignore[arg-type]
+
+
+def _moments(rng: random.Random, habit: Habit, moment: datetime, left: float) -> list[datetime]:
+    expected = habit.per_hour * _season(moment, nightly=habit.nightly)
+    day, hours, times = _RUNAWAY
+    if habit.team == RUNAWAY_TEAM and day <= left < day + 1 and moment.hour in hours:
+        expected = habit.per_hour * times
+    count = int(expected) + (rng.random() < expected % 1)
+    return sorted(moment + timedelta(seconds=rng.uniform(0, 3590)) for _ in range(count))
 
 
 def _season(moment: datetime, *, nightly: bool) -> float:
@@ -93,161 +159,41 @@ def _season(moment: datetime, *, nightly: bool) -> float:
     return office * (0.3 if moment.weekday() >= 5 else 1.0)
 
 
-def _call(rng: random.Random, habit: Habit, at: datetime) -> Call:
-    provider, model, _ = rng.choices(habit.models, [share for *_, share in habit.models])[0]
+def _call(rng: random.Random, habit: Habit, at: datetime, left: float, request: int) -> Call:
+    provider, model = habit.provider, habit.model
+    if habit.moves_to and rng.random() < 0.5 + (_MIGRATED - left) / 12:
+        provider, model = habit.moves_to
     prompt = max(16, int(rng.gauss(habit.prompt, habit.prompt / 5)))
-    failed = rng.random() < 0.015
-    cached = prompt // 2 if rng.random() < habit.cached_share else 0
-    answer = max(1, int(rng.gauss(habit.answer, habit.answer / 4))) if habit.answer else 0
+    user = rng.choice(habit.users)
     return Call(
+        request=request,
         at=at,
         team=habit.team,
-        user=rng.choice(habit.users),
+        user=user,
         application=habit.application,
+        reporter=habit.reporter,
         provider=provider,
         model=model,
-        input_tokens=0 if failed else prompt,
-        cached_tokens=0 if failed else cached,
-        output_tokens=0 if failed else answer,
+        asked=model,
+        input_tokens=prompt,
+        cached_tokens=prompt // 2 if rng.random() < habit.cached_share else 0,
+        output_tokens=max(1, int(rng.gauss(habit.answer, habit.answer / 4))) if habit.answer else 0,
         seconds=rng.uniform(0.3, 4.0),
-        failed=failed,
         streamed=habit.answer > 0 and rng.random() < 0.5,
-        through_gateway=habit.through_gateway,
+        cache_hit=rng.random() < habit.repeated_share,
+        guarded=habit.guarded,
+        session=f"{user}-{at:%m%d}-{at.hour // 4}" if habit.reporter != "gateway" else "",
     )
 
 
-def requests(history: list[tuple[Call, float | None]], size: int = 256) -> Iterator[bytes]:
-    """OTLP requests of ``size`` calls each; with each call comes the cost a gateway would report."""
-    for start in range(0, len(history), size):
-        request = ExportTraceServiceRequest()
-        for number, (call, cost) in enumerate(history[start : start + size], start):
-            request.resource_spans.append(
-                _from_gateway(call, cost, number) if call.through_gateway else _direct(call, number)
-            )
-        yield request.SerializeToString()
-
-
-def _from_gateway(call: Call, cost: float | None, number: int) -> ResourceSpans:
-    """As LiteLLM's proxy in its default mode says it: the request it received, and the call inside."""
-    trace, inner, outer = _ids(call, number)
-    received = _span(call, trace, outer, b"", "Received Proxy Server Request", Span.SPAN_KIND_SERVER, {})
-    attributes = _litellm(call, cost, number)
-    request = _span(call, trace, inner, outer, "litellm_request", Span.SPAN_KIND_INTERNAL, attributes)
-    return _resource(
-        {"service.name": "demo-llm-gateway", "deployment.environment": "production"}, "litellm", received, request
-    )
-
-
-def _direct(call: Call, number: int) -> ResourceSpans:
-    """As OpenTelemetry's own instrumentation says it."""
-    trace, inner, _ = _ids(call, number)
-    attributes: dict[str, object] = {
-        "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": call.provider,
-        "gen_ai.request.model": call.model,
-    }
-    if call.failed:
-        attributes |= {"error.type": "openai.RateLimitError", "http.response.status_code": 429}
-    else:
-        attributes |= {
-            "gen_ai.response.model": call.model,
-            "gen_ai.response.id": _response_id(call, number),
-            "gen_ai.usage.input_tokens": call.input_tokens,
-            "gen_ai.usage.output_tokens": call.output_tokens,
-            "gen_ai.usage.cache_read.input_tokens": call.cached_tokens,
-        }
-    span = _span(call, trace, inner, b"", f"chat {call.model}", Span.SPAN_KIND_CLIENT, attributes)
-    resource = {
-        "service.name": call.application,
-        "team": call.team,
-        "user.id": call.user,
-        "deployment.environment.name": "demo",
-    }
-    return _resource(resource, "opentelemetry.instrumentation.openai_v2", span)
-
-
-def _litellm(call: Call, cost: float | None, number: int) -> dict[str, object]:
-    call_id = _uuid(call, number)
-    kind = "embedding" if not call.output_tokens and not call.failed else "completion"
-    said: dict[str, object] = {
-        "gen_ai.operation.name": "embedding" if kind == "embedding" else "acompletion",
-        "llm.request.type": kind,
-        "gen_ai.system": call.provider,
-        "gen_ai.request.model": call.model,
-        "litellm.provider.model": f"{call.provider}/{call.model}",
-        "litellm.model_group": call.model,
-        "litellm.call_id": call_id,
-        "llm.is_streaming": str(call.streamed),
-        "hidden_params": '{"model_id": "demo", "cache_key": null}',
-        "metadata.user_api_key_hash": hashlib.sha256(call.team.encode()).hexdigest(),
-        "metadata.user_api_key_alias": f"{call.team}-key",
-        "metadata.user_api_key_team_alias": call.team,
-        "metadata.user_api_key_team_id": f"team-{call.team}",
-        "metadata.user_api_key_user_id": call.user,
-        "gen_ai.response.id": call_id if call.failed or kind == "embedding" else _response_id(call, number),
-    }
-    if call.failed:
-        return said | {"error.type": "RateLimitError", "error.code": "429", "error.llm_provider": call.provider}
-    usage = {"prompt_tokens": call.input_tokens, "completion_tokens": call.output_tokens}
-    details = {"prompt_tokens_details": {"cached_tokens": call.cached_tokens}}
-    said |= {
-        "gen_ai.response.model": call.model,
-        "gen_ai.usage.input_tokens": call.input_tokens,
-        "gen_ai.usage.output_tokens": call.output_tokens,
-        "gen_ai.usage.total_tokens": call.input_tokens + call.output_tokens,
-        "metadata.usage_object": repr(usage | details),
-    }
-    return said if cost is None else said | {"gen_ai.cost.total_cost": cost}
-
-
-def _ids(call: Call, number: int) -> tuple[bytes, bytes, bytes]:
-    seed = hashlib.sha256(f"{call.at.isoformat()}/{number}".encode()).digest()
-    return seed[:16], seed[16:24], seed[24:32]
-
-
-def _uuid(call: Call, number: int) -> str:
-    text = hashlib.sha256(f"call/{call.at.isoformat()}/{number}".encode()).hexdigest()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:32]}"
-
-
-def _response_id(call: Call, number: int) -> str:
-    return "chatcmpl-" + hashlib.sha256(f"answer/{call.at.isoformat()}/{number}".encode()).hexdigest()[:24]
-
-
-def _span(call: Call, trace: bytes, span: bytes, parent: bytes, name: str, kind: int, said: dict[str, object]) -> Span:
-    start = int(call.at.timestamp() * 1e9)
-    code = Status.STATUS_CODE_ERROR if call.failed else Status.STATUS_CODE_OK
-    return Span(
-        trace_id=trace,
-        span_id=span,
-        parent_span_id=parent,
-        name=name,
-        kind=kind,  # type: ignore[arg-type]
-        start_time_unix_nano=start,
-        end_time_unix_nano=start + int(call.seconds * 1e9),
-        attributes=_attributes(said),
-        status=Status(code=code),
-    )
-
-
-def _resource(said: Mapping[str, object], scope: str, *spans: Span) -> ResourceSpans:
-    block = ResourceSpans()
-    block.resource.attributes.extend(_attributes({**said, "demo": True}))
-    inside = block.scope_spans.add()
-    inside.scope.name = scope
-    inside.spans.extend(spans)
-    return block
-
-
-def _attributes(said: Mapping[str, object]) -> list[KeyValue]:
-    return [KeyValue(key=key, value=_value(value)) for key, value in said.items()]
-
-
-def _value(value: object) -> AnyValue:
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    if isinstance(value, int):
-        return AnyValue(int_value=value)
-    if isinstance(value, float):
-        return AnyValue(double_value=value)
-    return AnyValue(string_value=str(value))
+def _attempts(rng: random.Random, habit: Habit, call: Call) -> Iterator[Call]:
+    """The call; now and then it fails first, and most of those the gateway tries again, or another model."""
+    if call.cache_hit or rng.random() > 0.02:
+        yield call
+        return
+    yield replace(call, failed=True, input_tokens=0, cached_tokens=0, output_tokens=0, streamed=False)
+    if call.reporter == "gateway" and rng.random() < 0.7:
+        again = replace(call, at=call.at + timedelta(seconds=call.seconds + 0.5))
+        if habit.falls_back_to and rng.random() < 0.5:
+            again = replace(again, provider="openai", model=habit.falls_back_to, asked=habit.falls_back_to)
+        yield again

@@ -103,6 +103,7 @@ async def _tell(console: Console, running: runfile.Running) -> None:
         stored = await asyncio.to_thread(_wait_until_stored, ask, sent)
     await asyncio.to_thread(_report, ask)
     _compare(console, sent, stored)
+    console.print(f"Dashboards: [bold]http://{running.addresses['health']}/[/]")
     _how_to_go_on(console)
 
 

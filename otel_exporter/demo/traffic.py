@@ -19,7 +19,7 @@ from typing import Any
 
 import litellm
 
-from otel_exporter.demo import history
+from otel_exporter.demo import exports, history
 
 PICODOLLAR = Decimal("1e-12")
 
@@ -55,21 +55,25 @@ class Sent:
 
 def _send_history(endpoint: str, days: int, sent: Sent) -> None:
     last_hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    told: list[tuple[history.Call, float | None]] = []
-    for call in history.calls(last_hour, days):
-        cost = (
-            0.0
-            if call.failed
-            else _cost(call.provider, call.model, call.input_tokens, call.cached_tokens, call.output_tokens)
-        )
-        sent.call(
-            call.input_tokens, call.output_tokens, None if cost is None else Decimal(repr(cost)), failed=call.failed
-        )
-        told.append((call, cost))
-    for body in history.requests(told):
-        headers = {"Content-Type": "application/x-protobuf"}
-        request = urllib.request.Request(f"{endpoint}/v1/traces", body, headers)
-        urllib.request.urlopen(request, timeout=30).read()
+    told = [(call, _told(call, sent)) for call in history.calls(last_hour, days)]
+    for body in exports.traces(told, history.refusals(last_hour, days)):
+        _post(f"{endpoint}/v1/traces", body)
+    for body in exports.logs(told):
+        _post(f"{endpoint}/v1/logs", body)
+
+
+def _told(call: history.Call, sent: Sent) -> float | None:
+    """What is reported as a call's cost; what it really cost is tallied."""
+    cost = _cost(call.provider, call.model, call.input_tokens, call.cached_tokens, call.output_tokens)
+    charged = 0.0 if call.failed or call.cache_hit else cost
+    paid = None if charged is None else Decimal(repr(charged))
+    sent.call(call.input_tokens, call.output_tokens, paid, failed=call.failed)
+    return 0.0 if call.failed else cost
+
+
+def _post(url: str, body: bytes) -> None:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/x-protobuf"})
+    urllib.request.urlopen(request, timeout=30).read()
 
 
 @lru_cache(maxsize=100_000)

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 
@@ -21,7 +20,8 @@ from clickhouse_schema.store import Store
 from otel_exporter.assembly import assembled
 from otel_exporter.commit import Request
 from otel_exporter.config.tree import PriceSettings, Settings, StoreSettings
-from otel_exporter.demo.history import Call, calls, requests
+from otel_exporter.demo import exports
+from otel_exporter.demo.history import Call, calls
 from otel_exporter.telemetry import Metric
 from processors.batch import Signal
 from tests.corpus.cases import DATA
@@ -68,47 +68,37 @@ def _requests() -> Iterator[Request]:
                 yield Request(signal, producer.name, file.read_bytes())
     for body in _history():
         yield Request(Signal.TRACES, "DEMO", body)
-    yield Request(Signal.TRACES, "planted", _fallback().SerializeToString())
+    for body in _fallback():
+        yield Request(Signal.TRACES, "planted", body)
     yield Request(Signal.METRICS, "planted", _own_metrics().SerializeToString())
 
 
 def _history() -> Iterator[bytes]:
     last = END.replace(minute=0) - timedelta(hours=3)
-    return requests([(call, None) for call in calls(last, DAYS)])
+    return exports.traces([(call, None) for call in calls(last, DAYS)])
 
 
-def _fallback() -> ExportTraceServiceRequest:
+def _fallback() -> Iterator[bytes]:
     """One request to a LiteLLM proxy with a guardrail: the first model is over its rate, the second one answers."""
     first = Call(
+        request=1,
         at=END - timedelta(minutes=40),
         team="search",
         user="eve",
         application="shop-search",
+        reporter="gateway",
         provider="openai",
         model="gpt-4o",
+        asked="gpt-4o",
         input_tokens=0,
         cached_tokens=0,
         output_tokens=0,
         seconds=0.4,
         failed=True,
-        streamed=False,
-        through_gateway=True,
+        guarded=True,
     )
-    second = replace(
-        first, at=first.at + timedelta(seconds=1), model="gpt-4o-mini", input_tokens=900, output_tokens=80, failed=False
-    )
-    request = ExportTraceServiceRequest()
-    for call in (first, second):
-        for body in requests([(call, None)], 1):
-            request.MergeFromString(body)
-    received, attempt = request.resource_spans[0].scope_spans[0].spans
-    _, answer = request.resource_spans[1].scope_spans[0].spans
-    del request.resource_spans[1].scope_spans[0].spans[0]
-    answer.trace_id, answer.parent_span_id = received.trace_id, received.span_id
-    received.end_time_unix_nano = answer.end_time_unix_nano
-    for span in (attempt, answer):
-        span.attributes.append(KeyValue(key="metadata.applied_guardrails", value=AnyValue(string_value="['pii-mask']")))
-    return request
+    second = replace(first, at=first.at + timedelta(seconds=1), model="gpt-4o-mini", asked="gpt-4o-mini", failed=False)
+    return exports.traces([(first, None), (replace(second, input_tokens=900, output_tokens=80), None)])
 
 
 def _own_metrics() -> ExportMetricsServiceRequest:
