@@ -3,45 +3,55 @@
 .PHONY: help setup demo test check corpus interleavings bench clean
 PYTHON ?= python3
 BIN := .venv/bin
-STAMP := .venv/.ready
+RUN := .venv/.ready
+DEV := .venv/.ready-dev
 EXTRA_TESTS ?=
 
 help:  ## What you can ask for
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-setup: $(STAMP)  ## Install everything into .venv
+setup: $(DEV)  ## Install everything into .venv: what runs, and what tests and checks need
 
-$(STAMP): pyproject.toml requirements.lock
+# A lock file into .venv, and this project on top.
+define install
 	@if command -v uv >/dev/null 2>&1; then \
 		uv venv --quiet --allow-existing --python $(PYTHON) .venv && \
-		uv pip install --quiet --require-hashes -r requirements.lock && uv pip install --quiet --no-deps --editable .; \
+		uv pip install --quiet --require-hashes -r $(1) && uv pip install --quiet --no-deps --editable .; \
 	else \
-		$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock && \
+		$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(1) && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .; \
 	fi
-	@touch $(STAMP)
+endef
 
-demo: $(STAMP)  ## Run the whole path on the embedded store (DEMO_ONCE=1 ends after the report)
+$(RUN): pyproject.toml requirements.lock
+	$(call install,requirements.lock)
+	@touch $@
+
+$(DEV): pyproject.toml requirements-dev.lock
+	$(call install,requirements-dev.lock)
+	@touch $(RUN) $@
+
+demo: $(RUN)  ## Run the whole path on the embedded store (DEMO_ONCE=1 ends after the report)
 	@$(BIN)/tokentide demo $(if $(DEMO_ONCE),--once)
 
-test: $(STAMP)  ## Run every test
+test: $(DEV)  ## Run every test
 	@$(BIN)/python -m pytest -q $(EXTRA_TESTS)
 
-check: $(STAMP)  ## Lint, types, import rules, generated documents
+check: $(DEV)  ## Lint, types, import rules, generated documents
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python docs/generate.py --check
 	@$(BIN)/python -m grafana.generate --check
 
-corpus: $(STAMP)  ## Every real export of the corpus beside what happened: a table per producer
+corpus: $(DEV)  ## Every real export of the corpus beside what happened: a table per producer
 	@$(BIN)/python -m tests.corpus.table
 
-interleavings: $(STAMP)  ## 10,000 random orders, repetitions and splits of what is observed: no total differs
+interleavings: $(DEV)  ## 10,000 random orders, repetitions and splits of what is observed: no total differs
 	@$(BIN)/python -m pytest -q --hypothesis-profile=interleavings --hypothesis-show-statistics --timeout 0 \
 		tests/unit/processors/test_post.py -k any_order
 
-bench: $(STAMP)  ## Measure throughput, stages, memory, ack latency
+bench: $(DEV)  ## Measure throughput, stages, memory, ack latency
 	@$(BIN)/python -m benchmarks.posting
 	@$(BIN)/python -m benchmarks.pipeline
 	@$(BIN)/python -m benchmarks.ack_latency
