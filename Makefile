@@ -1,6 +1,6 @@
 # Everything runs from .venv, made by `make setup` with uv when it is there and with venv + pip otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench bench-forecast clean
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
@@ -36,6 +36,10 @@ check: $(STAMP)  ## Lint, types, import rules, generated documents
 bench: $(STAMP)  ## Measure throughput, stages, memory, ack latency
 	@$(BIN)/python -m benchmarks.pipeline
 	@$(BIN)/python -m benchmarks.ack_latency
+
+bench-forecast: $(STAMP)  ## Measure forecasts on DATA=<M4 series as CSV> (EVERY=5: each fifth)
+	@test -n "$(DATA)" || { echo "usage: make bench-forecast DATA=path/to/hourly.csv"; exit 2; }
+	@$(BIN)/python -m benchmarks.forecast $(DATA) $(if $(EVERY),--every $(EVERY))
 
 clean:  ## Remove what make made
 	rm -rf .venv tokentide-demo
