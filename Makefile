@@ -39,7 +39,7 @@ bench: $(STAMP)  ## Measure throughput, stages, memory, ack latency
 
 bench-forecast: $(STAMP)  ## Measure forecasts on DATA=<M4 series as CSV> (EVERY=5: each fifth)
 	@test -n "$(DATA)" || { echo "usage: make bench-forecast DATA=path/to/hourly.csv"; exit 2; }
-	@$(BIN)/python -m benchmarks.forecast $(DATA) $(if $(EVERY),--every $(EVERY))
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.forecast $(DATA) $(if $(EVERY),--every $(EVERY))
 
 clean:  ## Remove what make made
 	rm -rf .venv tokentide-demo
