@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import textwrap
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -72,7 +73,7 @@ def _drawn(view: View, form: str) -> bytes:
     axes = figure.add_subplot()
     # matplotlib takes a pair of dollar signs for a formula
     axes.set_title(view.title.replace("$", r"\$"), loc="left")
-    axes.set_xlabel(view.caption.replace("$", r"\$"), loc="left", fontsize="small")
+    axes.set_xlabel(textwrap.fill(view.caption, 150).replace("$", r"\$"), loc="left", fontsize="small", ha="left")
     axes.set_ylabel(view.unit)
     axes.plot(np.array(view.past), view.known, color="#333333", linewidth=1.2, label="happened")
     axes.plot(np.array(view.future), view.middle, color="#1f6fb4", linewidth=1.5, label="forecast")
@@ -80,7 +81,7 @@ def _drawn(view: View, form: str) -> bytes:
         np.array(view.future), view.low, view.high, color="#1f6fb4", alpha=0.2, linewidth=0, label="80 % interval"
     )
     axes.set_ylim(bottom=0)
-    axes.legend(loc="upper left", frameon=False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     written = io.BytesIO()
     figure.savefig(written, format=form, dpi=120)
@@ -89,13 +90,12 @@ def _drawn(view: View, form: str) -> bytes:
 
 def text(view: View, width: int, height: int = 14) -> str:
     """The same in characters, ``width`` columns wide: history full, forecast shaded, the interval's reach light."""
-    columns = max(width - _MARGIN, 10)
     steps = len(view.known) + len(view.middle)
-    columns = min(columns, steps)
-    values = _columns(np.concatenate([view.known, view.middle]), columns)
-    highs = _columns(np.concatenate([np.full(len(view.known), np.nan), view.high]), columns)
+    columns = min(max(width - _MARGIN, 10), steps)
+    border = min(max(round(len(view.known) / steps * columns), 1), columns - 1)
+    values = [*_columns(view.known, border), *_columns(view.middle, columns - border)]
+    highs = [*[float("nan")] * border, *_columns(view.high, columns - border)]
     top = float(np.nanmax([*values, *highs, 1e-9]))
-    border = round(len(view.known) / steps * columns)
     lines = []
     for row in range(height, 0, -1):
         level = (row - 0.5) / height * top
