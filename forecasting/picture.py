@@ -73,7 +73,7 @@ def _drawn(view: View, form: str) -> bytes:
     axes = figure.add_subplot()
     # matplotlib takes a pair of dollar signs for a formula
     axes.set_title(view.title.replace("$", r"\$"), loc="left")
-    axes.set_xlabel(textwrap.fill(view.caption, 150).replace("$", r"\$"), loc="left", fontsize="small", ha="left")
+    axes.set_xlabel(textwrap.fill(view.caption, 150).replace("$", r"\$"), loc="left", fontsize="small")
     axes.set_ylabel(view.unit)
     axes.plot(np.array(view.past), view.known, color="#333333", linewidth=1.2, label="happened")
     axes.plot(np.array(view.future), view.middle, color="#1f6fb4", linewidth=1.5, label="forecast")
