@@ -1,0 +1,70 @@
+-- why: calls, tokens, money and latency by hour, by everything a call can be charged to. Every measure is signed and
+-- additive, so a reversal takes back what its entry brought. Durations are whole microseconds (floats do not add up to
+-- the same in another order); *_buckets are exponential histograms at scale 3, read them with genai_quantile_ms.
+-- rewrites data: no
+CREATE TABLE IF NOT EXISTS otel.genai_rollup_hour
+(
+    bucket DateTime('UTC') CODEC(ZSTD(1)),
+    tenant LowCardinality(String) CODEC(ZSTD(1)),
+    team LowCardinality(String) CODEC(ZSTD(1)),
+    application LowCardinality(String) CODEC(ZSTD(1)),
+    provider LowCardinality(String) CODEC(ZSTD(1)),
+    model LowCardinality(String) CODEC(ZSTD(1)),
+    requested_model LowCardinality(String) CODEC(ZSTD(1)),
+    organization LowCardinality(String) CODEC(ZSTD(1)),
+    team_id LowCardinality(String) CODEC(ZSTD(1)),
+    project LowCardinality(String) CODEC(ZSTD(1)),
+    cost_center LowCardinality(String) CODEC(ZSTD(1)),
+    owner LowCardinality(String) CODEC(ZSTD(1)),
+    user_id String CODEC(ZSTD(1)),
+    api_key_alias LowCardinality(String) CODEC(ZSTD(1)),
+    api_key_hash LowCardinality(String) CODEC(ZSTD(1)),
+    environment LowCardinality(String) CODEC(ZSTD(1)),
+    agent LowCardinality(String) CODEC(ZSTD(1)),
+    operation LowCardinality(String) CODEC(ZSTD(1)),
+    deployment_id LowCardinality(String) CODEC(ZSTD(1)),
+    gateway LowCardinality(String) CODEC(ZSTD(1)),
+    service_tier LowCardinality(String) CODEC(ZSTD(1)),
+    status Enum8('ok' = 1, 'error' = 2) CODEC(ZSTD(1)),
+    error_type LowCardinality(String) CODEC(ZSTD(1)),
+    error_code LowCardinality(String) CODEC(ZSTD(1)),
+    cache_hit Nullable(Bool) CODEC(ZSTD(1)),
+    cost_source LowCardinality(String) CODEC(ZSTD(1)),
+    is_final Nullable(Bool) CODEC(ZSTD(1)),
+    fallback_from LowCardinality(String) CODEC(ZSTD(1)),
+    calls Int64 CODEC(ZSTD(1)),
+    input_tokens Int64 CODEC(ZSTD(1)),
+    cache_read_tokens Int64 CODEC(ZSTD(1)),
+    cache_write_tokens Int64 CODEC(ZSTD(1)),
+    output_tokens Int64 CODEC(ZSTD(1)),
+    reasoning_tokens Int64 CODEC(ZSTD(1)),
+    cost_usd Decimal(38, 12) CODEC(ZSTD(1)),
+    cost_input_usd Decimal(38, 12) CODEC(ZSTD(1)),
+    cost_output_usd Decimal(38, 12) CODEC(ZSTD(1)),
+    cost_cache_usd Decimal(38, 12) CODEC(ZSTD(1)),
+    cost_other_usd Decimal(38, 12) CODEC(ZSTD(1)),
+    discount_usd Decimal(38, 12) CODEC(ZSTD(1)),
+    margin_usd Decimal(38, 12) CODEC(ZSTD(1)),
+    cost_reported_usd Decimal(38, 12) CODEC(ZSTD(1)),
+    cost_local_usd Decimal(38, 12) CODEC(ZSTD(1)),
+    saved_usd Decimal(38, 12) CODEC(ZSTD(1)),
+    unpriced_calls Int64 CODEC(ZSTD(1)),
+    unknown_token_calls Int64 CODEC(ZSTD(1)),
+    retried_calls Int64 CODEC(ZSTD(1)),
+    streaming_calls Int64 CODEC(ZSTD(1)),
+    duration_us Int64 CODEC(ZSTD(1)),
+    duration_calls Int64 CODEC(ZSTD(1)),
+    duration_buckets SimpleAggregateFunction(sumMap, Map(UInt16, Int64)) CODEC(ZSTD(1)),
+    ttft_us Int64 CODEC(ZSTD(1)),
+    ttft_calls Int64 CODEC(ZSTD(1)),
+    ttft_buckets SimpleAggregateFunction(sumMap, Map(UInt16, Int64)) CODEC(ZSTD(1)),
+    overhead_us Int64 CODEC(ZSTD(1)),
+    overhead_calls Int64 CODEC(ZSTD(1)),
+    overhead_buckets SimpleAggregateFunction(sumMap, Map(UInt16, Int64)) CODEC(ZSTD(1))
+)
+ENGINE = SummingMergeTree
+PARTITION BY toYYYYMM(bucket)
+PRIMARY KEY (tenant, bucket)
+ORDER BY (tenant, bucket, team, application, provider, model, requested_model, organization, team_id, project, cost_center, owner, user_id, api_key_alias, api_key_hash, environment, agent, operation, deployment_id, gateway, service_tier, status, error_type, error_code, cache_hit, cost_source, is_final, fallback_from)
+SETTINGS allow_nullable_key = 1,
+    non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1
