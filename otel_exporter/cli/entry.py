@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from otel_exporter.cli import (
+    alerts,
     config,
     demo,
     doctor,
@@ -44,7 +45,7 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
-for group in (migrate.app, config.app, spool.app):
+for group in (migrate.app, config.app, spool.app, alerts.app):
     app.add_typer(group)
 
 
