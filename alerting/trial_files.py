@@ -66,7 +66,7 @@ def _rows(said: Lined) -> Iterator[Mapping[str, Any]]:
         raise ValueError(f"more than {_MOST_ROWS} rows")
     while at < until:
         seconds = at.total_seconds()
-        yield {key: f"{seconds:g}s" if value == "$t" else value for key, value in said["row"].items()}
+        yield {key: f"{seconds:.3f}s" if value == "$t" else value for key, value in said["row"].items()}
         at += every
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ WHERE database = 'otel' AND total_rows > 0 AND engine LIKE '%MergeTree' AND name
 _STRUCTURE: Final = """SELECT name, type FROM system.columns
 WHERE database = 'otel' AND table = {table:String} ORDER BY position"""
 _MOST_ROUNDS: Final = 100_000
+_WRITTEN_OUT: Final = re.compile(r"\d{4}-")
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ def _value(kind: str, value: Any, start: datetime) -> Any:
     if value is None or isinstance(value, (bool, Mapping, list)):
         return value
     bare = kind.removeprefix("Nullable(").removeprefix("LowCardinality(")
-    if bare.startswith(("DateTime", "Date(")) and not str(value)[:4].isdecimal():
+    if bare.startswith("Date") and not _WRITTEN_OUT.match(str(value)):
         return (start + offset(value)).isoformat()
     if bare.startswith(("Int", "UInt", "Float")):
         return float(value) if "." in str(value) else int(Decimal(str(value)))

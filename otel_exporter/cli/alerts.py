@@ -152,7 +152,11 @@ def _test(settings: Settings, read: Sequence[RuleFile], form: Format) -> None:
         ]
         for outcome in outcomes
     ]
-    render(Table(("test", "outcome", "why"), rows), form)
+    if form is Format.TABLE:
+        rows = [row[:2] for row in rows]
+        for outcome in outcomes:
+            sys.stderr.writelines(f"{at}: {why}\n" for at, why in outcome.wrong)
+    render(Table(("test", "outcome", "why")[: len(rows[0]) if rows else 3], rows), form)
     failed = sum(bool(outcome.wrong) for outcome in outcomes)
     if faults:
         raise Refused(Reason.MALFORMED, "\n".join(map(str, faults)))
