@@ -95,9 +95,11 @@ class Alertmanager:
         self._log = directory / "log"
         config = directory / "alertmanager.yml"
         config.write_text(_shortened(SHIPPED.read_text(), sink.url))
-        gossip = [f"--cluster.listen-address=127.0.0.1:{cluster}", "--cluster.settle-timeout=5s"] if cluster else [
-            "--cluster.listen-address="
-        ]
+        gossip = (
+            [f"--cluster.listen-address=127.0.0.1:{cluster}", "--cluster.settle-timeout=5s"]
+            if cluster
+            else ["--cluster.listen-address="]
+        )
         gossip += [f"--cluster.peer=127.0.0.1:{peer}" for peer in peers]
         if cluster:
             gossip += ["--cluster.peer-timeout=3s", "--cluster.gossip-interval=100ms", "--cluster.pushpull-interval=1s"]

@@ -51,7 +51,12 @@ def test_a_wrong_rule_is_refused_by_line(rule: str, line: int, sentence: str) ->
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("groups: [", "is not YAML"), ("- a", "must be a mapping"), ("groups: {a: b}", "must be a list"), ("a\x00b", "is not YAML")],
+    [
+        ("groups: [", "is not YAML"),
+        ("- a", "must be a mapping"),
+        ("groups: {a: b}", "must be a list"),
+        ("a\x00b", "is not YAML"),
+    ],
 )
 def test_what_is_no_rule_file_says_so(text: str, sentence: str) -> None:
     """Broken files are one fault, never an exception."""
@@ -73,8 +78,12 @@ def test_endless_aliases_are_refused() -> None:
 
 def test_a_rule_of_the_user_replaces_ours() -> None:
     """The later file's rule of the same name stands alone; words of the configuration reach it; doubles are faults."""
-    ours = parse(Path("ours.yaml"), "groups: [{name: g, rules: [{alert: A, expr: SELECT 1}, {alert: B, expr: SELECT 1}]}]")
-    own = parse(Path("own.yaml"), "groups: [{name: h, rules: [{alert: A, expr: SELECT 2}, {alert: A, expr: SELECT 3}]}]")
+    ours = parse(
+        Path("ours.yaml"), "groups: [{name: g, rules: [{alert: A, expr: SELECT 1}, {alert: B, expr: SELECT 1}]}]"
+    )
+    own = parse(
+        Path("own.yaml"), "groups: [{name: h, rules: [{alert: A, expr: SELECT 2}, {alert: A, expr: SELECT 3}]}]"
+    )
     groups, faults = combined([ours, own], {"B": {"enabled": False}, "C": {"enabled": True}})
     rules = {rule.name: rule for group in groups for rule in group.rules}
     assert rules["A"].expr == "SELECT 2" and not rules["B"].enabled
@@ -95,7 +104,9 @@ def test_templates_know_rows_labels_and_links() -> None:
     now = datetime(2026, 11, 21, 12, tzinfo=UTC)
     row = {"spent": "1234.5", "none": None, "at": now}
     context = Context("Burn", row, {"team": "a b"}, 0.5, now, Links("http://grafana/", "https://docs/alerts"))
-    shown = "{{ $row.spent | usd }} {{ $row.none | usd }} {{ $value | percent }} {{ $row.at | clock }} {{ $labels.team }}"
+    shown = (
+        "{{ $row.spent | usd }} {{ $row.none | usd }} {{ $value | percent }} {{ $row.at | clock }} {{ $labels.team }}"
+    )
     assert template(shown)(context) == "$1,234.50 unknown 50 % 2026-11-21 12:00 UTC a b"
     assert template("{{ $row.gone | usd }}")(context).startswith("<template failed")
     assert template("{{ runbook_url }}")(context) == "https://docs/alerts#burn"
@@ -103,7 +114,9 @@ def test_templates_know_rows_labels_and_links() -> None:
     assert url == "http://grafana/d/tokentide-spend?from=1795258800000&to=1795262400000&var-team=a+b"
 
 
-@pytest.mark.parametrize("text", ["{{ ''.__class__ }}", "{{ $row.__init__.__globals__ }}", "{{ $labels.update({'a': 'b'}) }}"])
+@pytest.mark.parametrize(
+    "text", ["{{ ''.__class__ }}", "{{ $row.__init__.__globals__ }}", "{{ $labels.update({'a': 'b'}) }}"]
+)
 def test_templates_cannot_leave_the_sandbox(text: str) -> None:
     """Python's inside cannot be reached and nothing can be changed."""
     labels = {"team": "a"}

@@ -176,7 +176,9 @@ def test_credentials(peer: Peer, endpoint: dict[str, str], header: str | None) -
     assert "token" not in repr(told) and "pä" not in repr(told)
 
 
-@pytest.mark.parametrize(("status", "failure"), [(400, Declined), (500, Unreachable), (302, Unreachable), (401, Unreachable)])
+@pytest.mark.parametrize(
+    ("status", "failure"), [(400, Declined), (500, Unreachable), (302, Unreachable), (401, Unreachable)]
+)
 def test_answers(peer: Peer, status: int, failure: type[Exception]) -> None:
     """A batch that is wrong is never offered again; any other trouble is tried again; redirects are not followed."""
     peer.status = status

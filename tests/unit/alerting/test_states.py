@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +16,6 @@ from alerting.evaluation import RuleFailed
 from alerting.files import parse
 from alerting.rules import Place
 from alerting.states import RESOLVED_RETENTION, Alert, Candidate, Timing, ends_at, fingerprint, is_due, restored, step
-from pathlib import Path
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
