@@ -25,6 +25,10 @@ class RuleFailed(Exception):
     """The rule could not be evaluated; the sentence holds no data."""
 
 
+class DatabaseAway(RuleFailed):
+    """The rule is not at fault: the database could not be asked now."""
+
+
 class Database(Protocol):
     """Where rules ask: read-only, bounded in time and rows. Both raise RuleFailed."""
 
@@ -135,11 +139,17 @@ def _annotations(rule: Rule, row: Row, context: Context) -> Iterator[tuple[str, 
 
 
 def check(rule: Rule, database: Database, now: datetime) -> Iterator[str]:
-    """What is wrong with a rule's SQL and with what it says of its columns: sentences."""
+    """What is wrong with a rule's SQL and with what it says of its columns: sentences.
+
+    Raises:
+        DatabaseAway: nobody can say now.
+    """
     try:
         columns = database.columns(rule.expr, parameters(rule, {}, now))
         if rule.guard is not None:
             database.columns(rule.guard.expr, parameters(rule, {}, now, rule.guard.expr))
+    except DatabaseAway:
+        raise
     except RuleFailed as failed:
         yield f"expr: {failed}"
         return

@@ -45,6 +45,21 @@ class Links:
         return f"{self.runbooks}#{alert.lower()}"
 
 
+class Fields:
+    """A mapping whose names are its only attributes: a column may be called ``items``."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self._values:
+            raise AttributeError(name)
+        return self._values[name]
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+
 @dataclass(frozen=True)
 class Context:
     """What a template can speak of."""
@@ -59,8 +74,8 @@ class Context:
     def variables(self) -> dict[str, Any]:
         """The names of the template."""
         return {
-            "row": self.row,
-            "labels": self.labels,
+            "row": Fields(self.row),
+            "labels": Fields(self.labels),
             "value": self.value,
             "now": self.now,
             "runbook_url": self.links.runbook(self.alert),

@@ -16,7 +16,7 @@ import structlog
 from alerting import files
 from alerting.alertmanager import Endpoint
 from alerting.engine import Engine, Options
-from alerting.evaluation import Identity, RuleFailed, check
+from alerting.evaluation import DatabaseAway, Identity, RuleFailed, check
 from alerting.journal import StoreJournal
 from alerting.notifier import Notifier
 from alerting.rules import Fault, Group, RuleFile
@@ -38,6 +38,8 @@ log = structlog.get_logger(__name__)
 LONGEST_SECONDS: Final = 30
 MOST_ROWS: Final = 10_000
 _TOO_MANY_ROWS: Final = 396
+#: ClickHouse cannot be reached, is too busy, or a wire broke: no rule is to blame.
+_AWAY: Final = (0, 202, 209, 210, 241)
 
 
 class Questions:
@@ -69,6 +71,8 @@ class Questions:
         except StoreError as error:
             if error.code == _TOO_MANY_ROWS:
                 raise RuleFailed(f"returns more than {MOST_ROWS} rows") from None
+            if error.code in _AWAY:
+                raise DatabaseAway(error.sentence) from None
             detail = f": {' '.join(error.detail.split())[:500]}" if self._verbose and error.detail else ""
             raise RuleFailed(error.sentence + detail) from None
         except (Refused, RetryLater) as refused:

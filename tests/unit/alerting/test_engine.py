@@ -165,3 +165,16 @@ def test_owners_and_external_labels(store: Store) -> None:
     assert {(n.labels["team"], n.labels["owner"], n.labels["cluster"]) for n in sent} == {
         ("x", "me", "eu"), ("y", "y-oncall", "eu"),
     }  # fmt: skip
+
+
+def test_a_database_that_is_away_refuses_no_rule(store: Store) -> None:
+    """When ClickHouse cannot be reached, rules are neither refused nor sound: the question is put again later."""
+    from alerting.evaluation import DatabaseAway
+    from clickhouse_schema.errors import StoreUnavailable
+    from otel_exporter.alerts import Questions
+
+    def away(_sql: str, _parameters: object) -> bytes:
+        raise StoreUnavailable(0, "ClickHouse cannot be reached")
+
+    with pytest.raises(DatabaseAway):
+        sound(_groups("{alert: A, expr: SELECT 1 AS value}"), Questions(away), NOW)

@@ -99,6 +99,12 @@ def test_durations_read_what_they_write(seconds: int) -> None:
     assert again <= length and length - again < max(length * 0.05, duration("1s"))
 
 
+def test_a_column_may_have_any_name() -> None:
+    """A column called like a method of a mapping is the column."""
+    context = Context("A", {"items": 3, "keys": "k"}, {"pop": "p"}, 1.0, datetime.now(UTC))
+    assert template("{{ $row.items }} {{ $row.keys }} {{ $labels.pop }}")(context) == "3 k p"
+
+
 def test_templates_know_rows_labels_and_links() -> None:
     """A template speaks of columns, labels, value, time and dashboards; unknown is said, failing does not raise."""
     now = datetime(2026, 11, 21, 12, tzinfo=UTC)
