@@ -45,10 +45,29 @@ def within(step: str = "Hour", alias: str = "r") -> str:
     return f"{alias}.bucket >= toStartOf{step}($__fromTime, 'UTC') AND {alias}.bucket <= $__toTime"
 
 
+def between(start: str = "$__fromTime", end: str = "$__toTime") -> str:
+    """Rows of a rollup, the hour of ``start`` and that of ``end`` whole.
+
+    Of a long time whole UTC days come from the day rollup, hours from its two ends: the same sums from far fewer rows.
+    """
+    long = f"(toUInt32({end}) - toUInt32({start})) > {_HOURS_UP_TO}"
+    whole = (
+        f"r.bucket >= toStartOfDay(toStartOfHour({start}, 'UTC') + INTERVAL 86399 SECOND, 'UTC')"
+        f" AND r.bucket < toStartOfDay({end}, 'UTC')"
+    )
+    return f"""(
+  SELECT r.* FROM otel.genai_rollup_hour AS r
+  WHERE r.bucket >= toStartOfHour({start}, 'UTC') AND r.bucket <= {end} AND NOT ({long} AND {whole})
+  UNION ALL
+  SELECT r.* FROM otel.genai_rollup_day AS r
+  WHERE {long} AND {whole}
+) AS r"""
+
+
 def hours(where: str = "", *columns: str) -> str:
-    """The hour rollup over the time range, as chosen."""
+    """A rollup over the time range, as chosen. `TIME` is the point in time of a row."""
     more = f"\n  AND {where}" if where else ""
-    return f"FROM otel.genai_rollup_hour AS r\nWHERE {within()}\n  AND {chosen('r', *columns)}{more}"
+    return f"FROM {between()}\nWHERE {chosen('r', *columns)}{more}"
 
 
 def days(where: str = "") -> str:
@@ -88,6 +107,9 @@ def _either(columns: str, where: str, up_to: int, tables: tuple[str, str]) -> st
     return "FROM (\n  " + "\n  UNION ALL\n  ".join(halves) + "\n) AS r"
 
 
+_STEP: Final = f"greatest($__interval_s, if({_SECONDS} <= {_HOURS_UP_TO}, 3600, 86400))"
+#: The point in time a row of `hours` belongs to.
+TIME: Final = f"toStartOfInterval(r.bucket, toIntervalSecond({_STEP}))"
 _FINEST_STEP: Final = f"greatest($__interval_s, if({_SECONDS} <= {_MINUTES_UP_TO}, 60, 3600))"
 #: The point in time a row of `finest` belongs to.
 FINEST_TIME: Final = f"toStartOfInterval(r.bucket, toIntervalSecond({_FINEST_STEP}))"

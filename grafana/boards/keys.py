@@ -6,7 +6,7 @@ from typing import Final
 
 from grafana.board import Board
 from grafana.panels import address, lines, meters, number, row, rows
-from grafana.sql import ERRORS, USD, hours, named
+from grafana.sql import ERRORS, TIME, USD, hours, named
 from grafana.variables import one_of, values_of
 
 _TENANT: Final = "$__conditionalAll(l.tenant IN (${tenant:singlequote}), $tenant)"
@@ -158,7 +158,7 @@ BOARD: Final = Board(
         lines(
             "The key's spend by model",
             "Dollars of the chosen key over time.",
-            f"SELECT $__timeInterval(r.bucket) AS time, {named('r.model')} AS model, {USD} AS cost_usd {hours(_KEY)} GROUP BY time, model ORDER BY time, model",
+            f"SELECT {TIME} AS time, {named('r.model')} AS model, {USD} AS cost_usd {hours(_KEY)} GROUP BY time, model ORDER BY time, model",
             "currencyUSD",
             by="model",
             style="stack",

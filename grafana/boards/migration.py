@@ -6,7 +6,7 @@ from typing import Final
 
 from grafana.board import Board
 from grafana.panels import lines, row, rows
-from grafana.sql import ERRORS, USD, hours, named, quantile_ms
+from grafana.sql import ERRORS, TIME, USD, hours, named, quantile_ms
 from grafana.variables import one_of, values_of
 
 _TWO: Final = "r.model IN (${old_model:singlequote}, ${new_model:singlequote})"
@@ -18,7 +18,7 @@ _SECOND: Final = _FIRST.replace("LIMIT 1000", "LIMIT 1000 OFFSET 1")
 
 def _over_time(expression: str) -> str:
     return (
-        f"SELECT $__timeInterval(r.bucket) AS time, toString(r.model) AS model, {expression} AS value\n"
+        f"SELECT {TIME} AS time, toString(r.model) AS model, {expression} AS value\n"
         f"{hours(_TWO, *_NOT_MODEL)}\nGROUP BY time, model\nORDER BY time, model"
     )
 
@@ -26,7 +26,7 @@ def _over_time(expression: str) -> str:
 _P95 = f"""
 SELECT time, model, {quantile_ms("h", 0.95)} AS p95
 FROM (
-  SELECT $__timeInterval(r.bucket) AS time, toString(r.model) AS model, sumMap(r.duration_buckets) AS h
+  SELECT {TIME} AS time, toString(r.model) AS model, sumMap(r.duration_buckets) AS h
   {hours(_TWO, *_NOT_MODEL)}
   GROUP BY time, model
 )

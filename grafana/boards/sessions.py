@@ -6,7 +6,7 @@ from typing import Final
 
 from grafana.board import Board
 from grafana.panels import address, columns, lines, number, row, rows
-from grafana.sql import ERRORS, USD, hours, ledger, named
+from grafana.sql import ERRORS, TIME, USD, hours, ledger, named
 
 _ENTRY_USD: Final = "toFloat64(sum(e.cost_usd * e.sign))"
 _IN_SESSIONS: Final = ledger("e.session_id != ''", days=7)
@@ -184,7 +184,7 @@ BOARD: Final = Board(
         lines(
             "Spend by agent",
             "Dollars over time.",
-            f"SELECT $__timeInterval(r.bucket) AS time, toString(r.agent) AS agent, {USD} AS cost_usd {_BY_AGENTS} GROUP BY time, agent ORDER BY time, agent",
+            f"SELECT {TIME} AS time, toString(r.agent) AS agent, {USD} AS cost_usd {_BY_AGENTS} GROUP BY time, agent ORDER BY time, agent",
             "currencyUSD",
             by="agent",
             width=24,

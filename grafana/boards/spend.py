@@ -6,7 +6,7 @@ from typing import Final
 
 from grafana.board import Board
 from grafana.panels import address, columns, lines, number, row, rows
-from grafana.sql import FILTERS, USD, chosen, hours, named
+from grafana.sql import FILTERS, TIME, USD, between, chosen, hours, named
 from grafana.variables import choice
 
 CALLS: Final = address("tokentide-calls")
@@ -58,7 +58,8 @@ FROM (
     SELECT bucket, sum(cost) AS cost, sum(foreseen) AS foreseen
     FROM (
       SELECT toStartOfDay(r.bucket) AS bucket, {USD} AS cost, 0 AS foreseen
-      {_hours_since(_MONTH)}
+      FROM {between(_MONTH)}
+      WHERE {chosen()}
       GROUP BY bucket
       UNION ALL
       SELECT toStartOfDay(f.bucket) AS bucket, 0 AS cost, argMax(f.yhat, f.as_of) AS foreseen
@@ -79,7 +80,7 @@ WITH top AS (
   {hours()}
   GROUP BY name ORDER BY sum(r.cost_usd) DESC LIMIT 10
 )
-SELECT $__timeInterval(r.bucket) AS time, if({_BY} IN (SELECT name FROM top), {_BY}, '(others)') AS name,
+SELECT {TIME} AS time, if({_BY} IN (SELECT name FROM top), {_BY}, '(others)') AS name,
   {USD} AS cost_usd
 {hours()}
 GROUP BY time, name
@@ -89,17 +90,20 @@ ORDER BY time, name
 
 def _by(column: str, limit: int = 50) -> str:
     """Spend of the range by a column, beside the range of the same length before it."""
-    length = "(toUInt32($__toTime) - toUInt32($__fromTime))"
-    now = "r.bucket >= toStartOfHour($__fromTime, 'UTC')"
+    start = "toDateTime(2 * toUInt32($__fromTime) - toUInt32($__toTime))"
+    end = "toStartOfHour($__fromTime, 'UTC') - INTERVAL 1 SECOND"
     return f"""
-SELECT {named(f"r.{column}")} AS {column}, toFloat64(sumIf(r.cost_usd, {now})) AS cost_usd,
+SELECT {named(f"r.{column}")} AS {column}, toFloat64(sumIf(r.cost_usd, r.now)) AS cost_usd,
   cost_usd / nullIf(sum(cost_usd) OVER (), 0) AS share,
-  toFloat64(sumIf(r.cost_usd, NOT {now})) AS before_usd, cost_usd - before_usd AS change_usd,
-  sumIf(r.calls, {now}) AS calls, sumIf(r.input_tokens + r.output_tokens, {now}) AS tokens,
-  cost_usd / nullIf(calls, 0) AS usd_per_call, sumIf(r.unpriced_calls, {now}) AS unpriced
-FROM otel.genai_rollup_hour AS r
-WHERE r.bucket >= toStartOfHour(toDateTime(toUInt32($__fromTime) - {length}), 'UTC') AND r.bucket <= $__toTime
-  AND {chosen()}
+  toFloat64(sumIf(r.cost_usd, NOT r.now)) AS before_usd, cost_usd - before_usd AS change_usd,
+  sumIf(r.calls, r.now) AS calls, sumIf(r.input_tokens + r.output_tokens, r.now) AS tokens,
+  cost_usd / nullIf(calls, 0) AS usd_per_call, sumIf(r.unpriced_calls, r.now) AS unpriced
+FROM (
+  SELECT r.*, true AS now FROM {between()}
+  UNION ALL
+  SELECT r.*, false AS now FROM {between(start, end)}
+) AS r
+WHERE {chosen()}
 GROUP BY {column}
 HAVING calls > 0 OR before_usd > 0
 ORDER BY cost_usd DESC, calls DESC
@@ -167,7 +171,7 @@ GROUP BY model
 HAVING cache_read_tokens > 0
 ORDER BY saved_usd DESC"""
 _WHO = f"""
-SELECT $__timeInterval(r.bucket) AS time,
+SELECT {TIME} AS time,
   multiIf(r.team != '' OR r.cost_center != '' OR r.project != '', 'allocated',
     r.user_id != '' OR r.application != '', 'a user or an application, no team', 'nobody') AS allocation,
   {USD} AS cost_usd
@@ -215,7 +219,7 @@ BOARD: Final = Board(
         number(
             "In the time range",
             "Dollars of the whole time range.",
-            f"SELECT $__timeInterval(r.bucket) AS time, {USD} AS cost_usd {hours()} GROUP BY time ORDER BY time",
+            f"SELECT {TIME} AS time, {USD} AS cost_usd {hours()} GROUP BY time ORDER BY time",
             "currencyUSD",
             area=True,
         ),
@@ -308,7 +312,7 @@ BOARD: Final = Board(
         lines(
             "Tokens",
             "Tokens by class. Input is without what was read from or written to the prompt cache, output without reasoning.",
-            f"""SELECT $__timeInterval(r.bucket) AS time, sum({_UNCACHED}) AS input,
+            f"""SELECT {TIME} AS time, sum({_UNCACHED}) AS input,
   sum(r.cache_read_tokens) AS cache_read, sum(r.cache_write_tokens) AS cache_write,
   sum(r.output_tokens - r.reasoning_tokens) AS output, sum(r.reasoning_tokens) AS reasoning
 {hours()} GROUP BY time ORDER BY time""",
@@ -318,7 +322,7 @@ BOARD: Final = Board(
         lines(
             "What the money is for",
             "Dollars by part. A cost that was only reported as a total is `other`.",
-            f"""SELECT $__timeInterval(r.bucket) AS time, toFloat64(sum(r.cost_input_usd)) AS input,
+            f"""SELECT {TIME} AS time, toFloat64(sum(r.cost_input_usd)) AS input,
   toFloat64(sum(r.cost_output_usd)) AS output, toFloat64(sum(r.cost_cache_usd)) AS cache,
   toFloat64(sum(r.cost_other_usd)) AS other
 {hours()} GROUP BY time ORDER BY time""",
