@@ -18,6 +18,8 @@ State = Literal["pending", "firing", "resolved"]
 RESOLVED_RETENTION: Final = timedelta(minutes=15)
 #: A firing alert ends by itself when nothing is heard of it for this many rounds (Prometheus: ValidUntil).
 ROUNDS_OF_SILENCE: Final = 4
+#: A round that comes a moment early is on time: else every other resending would fall out.
+_SLACK: Final = timedelta(seconds=1)
 #: A pending alert nobody looked at for longer starts anew (Prometheus: rules.alert.for-outage-tolerance).
 OUTAGE_TOLERANCE: Final = timedelta(hours=1)
 
@@ -114,7 +116,7 @@ def is_due(alert: Alert, now: datetime, resend_delay: timedelta) -> bool:
             return False
         if alert.resolved_at is not None and alert.resolved_at > alert.last_sent_at:
             return True
-    return alert.last_sent_at is None or now - alert.last_sent_at >= resend_delay
+    return alert.last_sent_at is None or now - alert.last_sent_at >= resend_delay - _SLACK
 
 
 def ends_at(alert: Alert, now: datetime, interval: timedelta, resend_delay: timedelta) -> datetime:

@@ -77,7 +77,7 @@ class Scheduler:
         while self._wait_until(due):
             seen = self._clock()
             if (slept := missed(job, due, seen)) > 0:
-                Metric.JOB_MISSED.add(slept, job=job.name)
+                Metric.JOB_MISSED.add(slept, task=job.name)
             self._run(job)
             due = next_due(job, seen)
 
@@ -94,13 +94,13 @@ class Scheduler:
             job.run(datetime.fromtimestamp(self._clock(), UTC), self._stopping)
         except Exception:
             self._failing.add(job.name)
-            Metric.JOB_RUNS.add(job=job.name, outcome="failed")
+            Metric.JOB_RUNS.add(task=job.name, outcome="failed")
             log.exception("a scheduled job failed", job=job.name)
         else:
             self._failing.discard(job.name)
-            Metric.JOB_RUNS.add(job=job.name, outcome="ok")
-            Metric.JOB_LAST_SUCCESS.set(self._clock(), job=job.name)
-        Metric.JOB_SECONDS.add(time.monotonic() - began, job=job.name)
+            Metric.JOB_RUNS.add(task=job.name, outcome="ok")
+            Metric.JOB_LAST_SUCCESS.set(self._clock(), task=job.name)
+        Metric.JOB_SECONDS.add(time.monotonic() - began, task=job.name)
 
 
 def next_due(job: Job, after: float) -> float:

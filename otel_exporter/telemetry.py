@@ -176,28 +176,28 @@ class Metric(Enum):
     JOB_RUNS = Declared(
         "tokentide_job_runs_total",
         "counter",
-        ("job", "outcome"),
+        ("task", "outcome"),
         "Runs of scheduled jobs, by outcome: `ok` or `failed`.",
         "`failed` grows: the log names the job and what stopped it.",
     )
     JOB_SECONDS = Declared(
         "tokentide_job_seconds_total",
         "counter",
-        ("job",),
+        ("task",),
         "Wall seconds scheduled jobs took.",
         "Grows as fast as the clock: the job takes longer than its interval.",
     )
     JOB_MISSED = Declared(
         "tokentide_job_missed_total",
         "counter",
-        ("job",),
+        ("task",),
         "Times a scheduled job was due and did not run: the run before was still going, or the machine slept.",
         "Steadily growing: the job is too slow for its interval.",
     )
     JOB_LAST_SUCCESS = Declared(
         "tokentide_job_last_success_timestamp_seconds",
         "gauge",
-        ("job",),
+        ("task",),
         "When a scheduled job last ended well (Unix time).",
         "Old: alerts or forecasts are not computed any more.",
     )
