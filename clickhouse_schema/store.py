@@ -24,7 +24,7 @@ from clickhouse_connect.driver.external import ExternalData
 from clickhouse_schema import lookup, results
 from clickhouse_schema.errors import StoreError, StoreLocked, StoreRejected, StoreUnavailable, from_code
 from clickhouse_schema.lock import DirectoryLock
-from clickhouse_schema.tables import COLUMNS, DATABASE
+from clickhouse_schema.tables import DATABASE, INSERTED
 
 #: Idle handles kept for the next call; opening one costs about 10 ms (it asks for the settings).
 IDLE_HANDLES: Final = 8
@@ -163,7 +163,7 @@ class Store:
         materialized views that a crash left behind.
 
         Args:
-            table: a name of `tables.COLUMNS`; the file's columns must be that table's.
+            table: a name of `tables.INSERTED`; the file's columns must be that table's.
             path: an Arrow IPC *file* (not stream).
             token: names this block for ever (``batch/table/part``).
         """
@@ -173,7 +173,7 @@ class Store:
                 _insert_by_descriptor(client, table, file.fileno(), settings)
             else:
                 name = f"{DATABASE}.{table}"
-                client.raw_insert(name, COLUMNS[table], insert_block=file, fmt="Arrow", settings=settings)
+                client.raw_insert(name, INSERTED[table], insert_block=file, fmt="Arrow", settings=settings)
 
     def ledger_entries(
         self, tenant: str, handles: Sequence[str], since: datetime | None, until: datetime | None
@@ -257,7 +257,7 @@ def _choose_database(client: Any) -> None:
 
 def _insert_by_descriptor(client: Any, table: str, descriptor: int, settings: Mapping[str, str]) -> None:
     """INFILE reads globs, so a directory called `a{b}` would be misread: the open file's own name has none of these."""
-    columns = ", ".join(f"`{column}`" for column in COLUMNS[table])
+    columns = ", ".join(f"`{column}`" for column in INSERTED[table])
     clause = ", ".join(f"{name} = {_quoted(value)}" for name, value in settings.items())
     source = f"/proc/self/fd/{descriptor}"
     client.command(f"INSERT INTO {DATABASE}.{table} ({columns}) FROM INFILE '{source}' SETTINGS {clause} FORMAT Arrow")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from clickhouse_schema import runner
+from clickhouse_schema import retention, runner
 from clickhouse_schema.store import Store
 from otel_exporter import pricebook
 from otel_exporter.asking import opened
@@ -67,6 +67,7 @@ def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling
     with ExitStack() as stack:
         store = stack.enter_context(opened(settings, create=True))
         runner.apply(store)
+        retention.keep(store, dict(settings.retention))
         engine = store if store.is_embedded else stack.enter_context(closing(Store.memory()))
         spool = stack.enter_context(closing(Spool(settings.store.data_dir / "spool", settings.spool.max_bytes)))
         commit = GroupCommit(Decoder(engine).decode, processors(settings), spool, watcher.committed)

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 import structlog
 
+from clickhouse_schema import retention
+from clickhouse_schema.mending import mend
+from clickhouse_schema.rollups import ROLLUPS
 from otel_exporter.asking import Ask, direct, table
 from otel_exporter.telemetry import Metric
 from processors.contract import LEDGER_SCHEMA
@@ -161,6 +164,7 @@ def _related(store: Store, tenant: str, call_keys: set[str]) -> pl.DataFrame:
 class Reconciler:
     """Looks at the recent calls now and then, between two batches of the writer (`Writer`'s ``repairs``).
 
+    Rollups are compared with the ledger too, all of it the first time, and mended at once: see `mending`.
     Whatever fails here must not stop the writer: it is logged and tried again later.
     """
 
@@ -170,19 +174,31 @@ class Reconciler:
         self._clock = clock
         self._due = clock()
         self._looked = LONG_AGO
+        self._compared = False
 
     def __call__(self) -> dict[str, pl.DataFrame]:
         """Table to entries that mend what is broken; nothing while it is not yet time to look again."""
         if self._clock() < self._due:
             return {}
+        now = datetime.now(UTC)
         try:
-            entries = self._mend(datetime.now(UTC))
+            self._mend_rollups(now)
+            entries = self._mend(now)
         except Exception as error:  # its text may quote data
             log.warning("cannot reconcile now, will try again", error=type(error).__name__)
             self._due = self._clock() + RETRY_SECONDS
             return {}
         self._due = self._clock() + EVERY_SECONDS
         return {"genai_ledger": entries} if entries.height else {}
+
+    def _mend_rollups(self, now: datetime) -> None:
+        since = retention.whole_since(self._store, now.date())
+        if self._compared:
+            recent = (now - RECENT).date()
+            since = {rollup.name: max(recent, since.get(rollup.name, recent)) for rollup in ROLLUPS}
+        for rollup, days in mend(self._store, since).items():
+            log.warning("a rollup was not the ledger's sum; it is mended", rollup=rollup, days=len(days))
+        self._compared = True
 
     def _mend(self, now: datetime) -> pl.DataFrame:
         broken = find(direct(self._store), now - RECENT, now + RECENT, self._looked)

@@ -49,16 +49,20 @@ def plan(
 
 @app.command()
 def apply(config: ConfigFile = None, data_dir: DataDir = None, clickhouse_url: ClickhouseUrl = None) -> None:
-    """Bring the tables up to date.
+    """Bring the tables up to date, and keep their rows as long as the configuration says.
 
     serve and ingest do this by themselves when they start.
     """
-    from clickhouse_schema import runner
+    from clickhouse_schema import retention, runner
     from otel_exporter.asking import opened
 
-    with opened(settings_for(config, data_dir, clickhouse_url), create=True) as store:
+    settings = settings_for(config, data_dir, clickhouse_url)
+    with opened(settings, create=True) as store:
         done = runner.apply(store)
+        changed = retention.keep(store, dict(settings.retention))
     typer.echo(f"{len(done)} migrations applied" if done else "nothing to do: the tables are up to date")
+    if changed:
+        typer.echo(f"retention changed: {', '.join(changed)}")
 
 
 def _table(migrations: list[Migration]) -> Table:

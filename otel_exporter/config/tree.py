@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -236,6 +236,24 @@ class PriceSettings(Section):
                 yield from (((*fault.path,), fault.sentence) for fault in bad.faults)
 
 
+Days = Annotated[int, Field(ge=0, le=36_500)]
+
+
+class RetentionSettings(Section):
+    """How many days rows are kept, counted from their own time; 0 keeps them for ever."""
+
+    traces: Days = Field(default=30, description="Spans (`otel_traces`).")
+    logs: Days = Field(default=30, description="Log records (`otel_logs`).")
+    metrics: Days = Field(default=30, description="Metric points (`otel_metrics_*`).")
+    limits: Days = Field(default=90, description="Budgets and rate limits (`genai_limits`).")
+    refusals: Days = Field(default=400, description="Refused requests (`genai_refusals`).")
+    ledger: Days = Field(default=0, description="Calls (`genai_ledger`, `genai_reversals`).")
+    rollup_minute: Days = Field(default=14, description="Sums by minute.")
+    rollup_hour: Days = Field(default=400, description="Sums by hour.")
+    rollup_day: Days = Field(default=0, description="Sums by day, and the values of drop-down menus.")
+    rollup_end_user: Days = Field(default=400, description="Sums by day and end user.")
+
+
 class LogSettings(Section):
     """Our own log, on standard error."""
 
@@ -257,4 +275,5 @@ class Settings(Section):
     processors: tuple[Factory, ...] = Field(
         default=(), description="Processors and dialects of your own (docs/plugins.md): `package.module:factory`."
     )
+    retention: RetentionSettings = Field(default=RetentionSettings(), description="How long rows are kept, in days.")
     log: LogSettings = Field(default=LogSettings(), description="Our own log.")

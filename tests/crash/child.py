@@ -14,11 +14,13 @@ import hashlib
 import json
 import sys
 import threading
+from datetime import date
 from pathlib import Path
 
 import polars as pl
 
 from clickhouse_schema import runner
+from clickhouse_schema.rollups import ROLLUPS
 from clickhouse_schema.store import Store
 from otel_exporter.failpoints import reach
 from otel_exporter.failures import RetryLater
@@ -115,6 +117,9 @@ def inspect(store: Store) -> dict[str, object]:
         "spans": counts("SELECT SpanId AS k, count() AS n FROM otel.otel_traces GROUP BY k"),
         "logs": counts("SELECT SpanId AS k, count() AS n FROM otel.otel_logs GROUP BY k"),
         "view": counts("SELECT SpanId AS k, sum(n) AS n FROM otel.crash_spans GROUP BY k"),
+        "rollups": [
+            rollup.name for rollup in ROLLUPS if store.arrow(rollup.wrong_days(), {"since": date(1970, 1, 1)}).height
+        ],
         "ledger": {key: (signs, list(ids)) for key, signs, ids in store.arrow(ledger).iter_rows()},
     }
 

@@ -56,6 +56,7 @@ class Stored:
     logs: dict[str, int]
     view: dict[str, int]  # rows per span that reached the view's target
     ledger: dict[str, tuple[int, list[str]]]  # per call: sum of signs, observations that the live entry knows
+    rollups: list[str] = field(default_factory=list)  # those that are not what the ledger adds up to
 
 
 class Service(Protocol):
@@ -163,6 +164,7 @@ def verdict(books: Books, stored: Stored) -> list[str]:
     wrong += [f"{span}: abandoned, {stored.spans[span]} times" for span in abandoned if stored.spans.get(span, 1) != 1]
     wrong += [f"{span}: never sent" for span in stored.spans.keys() - {*acknowledged, *abandoned}]
     wrong += _differences("log", stored.spans, stored.logs) + _differences("view", stored.spans, stored.view)
+    wrong += [f"{rollup} is not the ledger's sum" for rollup in stored.rollups]
     return wrong + _ledger_faults(books, stored)
 
 

@@ -1,0 +1,8 @@
+"""The arrays that the forecasts are made of."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
