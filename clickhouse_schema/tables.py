@@ -21,37 +21,35 @@ LANDING: Final[dict[str, pl.Schema]] = {**landing.LANDING, "genai_ledger": LEDGE
 #: Insert columns per table.
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {table: tuple(schema) for table, schema in LANDING.items()}
 
-#: Tables that are computed from the others, not landed: the frame each takes. Whole seconds: their times are DateTime.
-DERIVED: Final[dict[str, pl.Schema]] = {
-    "genai_forecast": pl.Schema(
-        {
-            "run_id": pl.String,
-            "as_of": pl.Datetime("ms", "UTC"),
-            "tenant": pl.String,
-            "metric": pl.String,
-            "axis": pl.String,
-            "value": pl.String,
-            "freq": pl.String,
-            "bucket": pl.Datetime("ms", "UTC"),
-            "horizon": pl.UInt32,
-            "model": pl.String,
-            "yhat": pl.Float64,
-            "lo50": pl.Float64,
-            "hi50": pl.Float64,
-            "lo80": pl.Float64,
-            "hi80": pl.Float64,
-            "lo95": pl.Float64,
-            "hi95": pl.Float64,
-            "mase": pl.Float64,
-            "smape": pl.Float64,
-            "coverage80": pl.Float64,
-            "coverage95": pl.Float64,
-            "history": pl.UInt32,
-            "note": pl.String,
-            "computed_at": pl.Datetime("ms", "UTC"),
-        }
-    ),
-}
+_MOMENT: Final = pl.Datetime("ms", "UTC")
+_FORECAST: Final[list[tuple[str, pl.DataType | type[pl.DataType]]]] = [
+    ("run_id", pl.String),
+    ("as_of", _MOMENT),
+    ("tenant", pl.String),
+    ("metric", pl.String),
+    ("axis", pl.String),
+    ("value", pl.String),
+    ("freq", pl.String),
+    ("bucket", _MOMENT),
+    ("horizon", pl.UInt32),
+    ("model", pl.String),
+    ("yhat", pl.Float64),
+    ("lo50", pl.Float64),
+    ("hi50", pl.Float64),
+    ("lo80", pl.Float64),
+    ("hi80", pl.Float64),
+    ("lo95", pl.Float64),
+    ("hi95", pl.Float64),
+    ("mase", pl.Float64),
+    ("smape", pl.Float64),
+    ("coverage80", pl.Float64),
+    ("coverage95", pl.Float64),
+    ("history", pl.UInt32),
+    ("note", pl.String),
+    ("computed_at", _MOMENT),
+]
+#: Tables that are computed from the others, not landed: the frame each takes.
+DERIVED: Final[dict[str, pl.Schema]] = {"genai_forecast": pl.Schema(_FORECAST)}
 #: Insert columns of every table.
 INSERTED: Final[dict[str, tuple[str, ...]]] = {
     **COLUMNS,

@@ -24,16 +24,15 @@ from forecasting.models.autoregression import (
     ROOT_AR,
     ROOT_AR_SPARSE,
 )
-from forecasting.models.naive import RecentMean, SeasonalNaive
+from forecasting.models.naive import RecentMean, SeasonalNaive, SeasonalProfile
 from forecasting.models.prophet import ConfiguredProphet
 from forecasting.models.statistical import ETS, LOG_MSTL, MSTL, THETA
 from forecasting.series import Key, Series, filled
 
-_WEEK_AGO: Final = SeasonalNaive(-1, "weekly_naive")
 #: The cheap models, asked for every series.
 HOUSE: Final[tuple[Model, ...]] = (
     SeasonalNaive(),
-    _WEEK_AGO,
+    SeasonalNaive(-1, "weekly_naive"),
     AR,
     ROOT_AR,
     ROOT_AR_SPARSE,
@@ -43,9 +42,11 @@ HOUSE: Final[tuple[Model, ...]] = (
     AR_CHANGES,
     MSTL,
 )
-#: By day seasons are short and the others fast, too.
+#: By day there is less to learn from: autoregressions overfit (docs/decisions/0004-forecasting.md).
 HOUSE_BY_DAY: Final[tuple[Model, ...]] = (
-    *(model for model in HOUSE if model is not _WEEK_AGO),
+    SeasonalNaive(),
+    SeasonalProfile(memory=0.9),
+    MSTL,
     LOG_MSTL,
     ETS,
     THETA,

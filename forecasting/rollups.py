@@ -129,7 +129,9 @@ def series(store: Store, asked: Question, wanted: Sequence[Key]) -> Iterator[Ser
             yield from (_series(key, asked, found[key.value], busy[tenant]) for key in mine if key.value in found)
 
 
-def _values(store: Store, asked: Question, tenant: str, values: list[str]) -> dict[str, tuple[Floats, NDArray[np.int64]]]:
+def _values(
+    store: Store, asked: Question, tenant: str, values: list[str]
+) -> dict[str, tuple[Floats, NDArray[np.int64]]]:
     """For each value of the axis: amounts, and the places of their buckets counted from `Question.since`."""
     rows = store.arrow(
         f"SELECT {asked.column} AS value, bucket, toFloat64(sum({asked.metric})) AS amount FROM {asked.rollup} "
@@ -164,9 +166,7 @@ def _length(asked: Question) -> int:
     return (asked.as_of - asked.since) // asked.frequency.step
 
 
-def _series(
-    key: Key, asked: Question, found: tuple[Floats, NDArray[np.int64]], busy: NDArray[np.bool_]
-) -> Series:
+def _series(key: Key, asked: Question, found: tuple[Floats, NDArray[np.int64]], busy: NDArray[np.bool_]) -> Series:
     """From the series' first bucket to `as_of`; what the tenant was silent in although it should not is unknown."""
     amounts, places = found
     values = np.zeros(_length(asked))

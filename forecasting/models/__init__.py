@@ -1,4 +1,4 @@
-"""The models: each answers the middle of what is to come. How sure it is, the backtest says (`forecasting.conformal`)."""
+"""The models: each answers the middle of what is to come. How sure that is, the backtest says."""
 
 from __future__ import annotations
 

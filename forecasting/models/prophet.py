@@ -83,11 +83,11 @@ def _configured(past: Past) -> Any:
 
 
 def _prophet(**options: Any) -> Any:
+    for name in _CHATTY:
+        logging.getLogger(name).disabled = True  # a level would be set again by cmdstanpy
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # at import: of the packages it is made of
         from prophet import Prophet
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     return Prophet(uncertainty_samples=0, **options)
 
 

@@ -13,6 +13,7 @@ from otel_exporter.cli import (
     demo,
     doctor,
     explain,
+    forecast,
     ingest,
     migrate,
     query,
@@ -44,7 +45,7 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
-for group in (migrate.app, config.app, spool.app):
+for group in (forecast.app, migrate.app, config.app, spool.app):
     app.add_typer(group)
 
 

@@ -254,6 +254,19 @@ class RetentionSettings(Section):
     rollup_end_user: Days = Field(default=400, description="Sums by day and end user.")
 
 
+class ForecastSettings(Section):
+    """What forecasts may know and cost."""
+
+    country: str = Field(
+        default="",
+        pattern=r"^([A-Z]{2})?$",
+        description="Country (ISO 3166, `DE`) whose holidays Prophet takes into account; empty: none.",
+    )
+    prophet_series: int = Field(
+        default=20, ge=0, description="Prophet takes part in daily forecasts of so many of the largest series."
+    )
+
+
 class LogSettings(Section):
     """Our own log, on standard error."""
 
@@ -276,4 +289,5 @@ class Settings(Section):
         default=(), description="Processors and dialects of your own (docs/plugins.md): `package.module:factory`."
     )
     retention: RetentionSettings = Field(default=RetentionSettings(), description="How long rows are kept, in days.")
+    forecast: ForecastSettings = Field(default=ForecastSettings(), description="Forecasts.")
     log: LogSettings = Field(default=LogSettings(), description="Our own log.")

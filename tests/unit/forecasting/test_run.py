@@ -60,8 +60,9 @@ def test_silence_of_one_team_is_zero_and_silence_of_all_is_unknown(acme: Store) 
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_run_stores_every_step_of_every_series(acme: Store, workers: int) -> None:
+def test_a_run_stores_every_step_of_every_series(acme: Store, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process or in others: all rows are there, in order, with errors, and only one per bucket."""
+    monkeypatch.setattr(running, "_BATCH", 2)
     outcome = running.run(acme, _asked(), Wish(35), workers=workers)
     assert (outcome.series, outcome.earlier, outcome.failed) == (3, 0, {})
     rows = acme.arrow("SELECT * FROM otel.genai_forecast FINAL ORDER BY value, bucket")
