@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from otel_exporter.cli import (
+    anomalies,
     config,
     demo,
     doctor,
@@ -39,6 +40,7 @@ for command in (
     ingest.ingest,
     query.query,
     report.report,
+    anomalies.anomalies,
     explain.explain,
     reprice.reprice,
     reconcile.reconcile,
