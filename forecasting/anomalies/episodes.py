@@ -40,8 +40,8 @@ class Observed:
 class Episode:
     """One incident of one series; places are hours, ``last`` inclusive.
 
-    ``observed`` and ``expected`` are of the worst hour; ``low`` and ``high`` of the first, when the incident had not yet
-    widened the record; ``score`` is the largest; ``excess`` is summed over all.
+    ``observed`` and ``expected`` are of the worst hour; ``low`` and ``high`` of the first, when the incident had not
+    yet widened the record; ``score`` is the largest; ``excess`` is summed over all.
     """
 
     first: int
@@ -86,7 +86,9 @@ def judge(measures: Sequence[Measure], observed: Sequence[Observed], policy: Pol
     scored = novelty(values, _HOURS_A_DAY, THRESHOLD / policy.sensitivity)
     busy = np.nan_to_num(expectation(values, _HOURS_A_DAY, _BUSY))
     return [
-        _judged(measure, observed[i], values[i], busy[i], Novelty(*(array[i] for array in vars(scored).values())), policy)
+        _judged(
+            measure, observed[i], values[i], busy[i], Novelty(*(array[i] for array in vars(scored).values())), policy
+        )
         for i, measure in enumerate(measures)
     ]
 

@@ -78,7 +78,9 @@ def write(store: Store, incidents: Sequence[Incident], now: datetime) -> int:
     told = _stored(store, min(one.started_at for one in incidents))
     plain = [name for name in frame.columns if name != "updated_at"]
     known = {row[0]: row for row in told.select(plain).iter_rows()}
-    changed = frame.filter(pl.Series([known.get(row[0]) != row for row in frame.select(plain).iter_rows()], dtype=pl.Boolean))
+    changed = frame.filter(
+        pl.Series([known.get(row[0]) != row for row in frame.select(plain).iter_rows()], dtype=pl.Boolean)
+    )
     # Two partitions are two blocks: each month is a file and a token of its own.
     for month, part in changed.group_by(pl.col("started_at").dt.strftime("%Y%m")):
         _insert(store, part, f"anomaly/{now.isoformat()}/{month[0]}/{changed.hash_rows(seed=1).sum()}")
@@ -115,7 +117,7 @@ def standing(store: Store, detector: str, since: datetime) -> list[Incident]:
 
 def _incident(row: dict[str, object]) -> Incident:
     lists = [row[f"contributors.{name}"] for name in _FIELDS]
-    causes = tuple(Contributor(*cause) for cause in zip(*lists, strict=True))  # type: ignore[call-overload]
+    causes = tuple(Contributor(*cause) for cause in zip(*lists, strict=True))
     plain = {name: row[name] for name in Incident.__dataclass_fields__ if name in row}
     return Incident(**plain, contributors=causes)  # type: ignore[arg-type]
 

@@ -93,7 +93,8 @@ def _candidates(store: Store, now: datetime, policy: Policy) -> Iterable[tuple[s
     """Sessions with enough volume in the last hour."""
     rows = store.arrow(
         "SELECT tenant, session_id FROM otel.genai_ledger "
-        f"WHERE {_SPAN} GROUP BY tenant, session_id HAVING toFloat64(sum(ifNull(cost_usd, 0) * sign)) >= {{usd:Float64}} "
+        f"WHERE {_SPAN} GROUP BY tenant, session_id "
+        "HAVING toFloat64(sum(ifNull(cost_usd, 0) * sign)) >= {usd:Float64} "
         f"ORDER BY sum(ifNull(cost_usd, 0) * sign) DESC, tenant, session_id LIMIT {_MOST}",
         {**_between(now - timedelta(hours=1), now), "usd": policy.session_usd},
     )
@@ -147,4 +148,4 @@ def _contributors(calls: pl.DataFrame) -> Iterator[Contributor]:
         spent = calls.group_by(axis).agg(pl.col("cost").sum()).sort(["cost", axis], descending=[True, False])
         value, cost = spent.row(0)
         if value:
-            yield Contributor(axis, str(value), float(cost), 0.0, float(cost / whole))
+            yield Contributor(axis, str(value), float(cost), 0.0, min(float(cost / whole), 1.0))

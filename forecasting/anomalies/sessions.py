@@ -87,7 +87,8 @@ def runaway(session: Session, limits: Limits) -> Runaway | None:
     dear = (spent >= limits.unusual_usd) & (slope >= limits.unusual_usd)
     many = np.flatnonzero((calls >= limits.calls) & (spent >= limits.usd))
     signs = {int(i): _signs(session.inputs[start[i] : i + 1], bool(spent[i] >= limits.unusual_usd)) for i in many}
-    shown = np.array([bool(dear[i]) or bool(signs.get(i)) for i in place], dtype=bool)
+    shown = dear.copy()
+    shown[[i for i, names in signs.items() if names]] = True
     if not shown.any():
         return None
     at = np.flatnonzero(shown)

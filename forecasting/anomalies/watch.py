@@ -37,7 +37,8 @@ _SUMS: Final = {
     "priced_calls": "toFloat64(sum(calls) - sum(unpriced_calls))",
 }
 _SPAN: Final = (
-    "bucket >= parseDateTimeBestEffort({since:String}, 'UTC') AND bucket < parseDateTimeBestEffort({until:String}, 'UTC')"
+    "bucket >= parseDateTimeBestEffort({since:String}, 'UTC') "
+    "AND bucket < parseDateTimeBestEffort({until:String}, 'UTC')"
 )
 
 
@@ -165,7 +166,9 @@ def incidents(store: Store, now: datetime, policy: Policy, history: History, sin
 
 def _found(each: Board, policy: Policy) -> Iterator[Found]:
     measures = [MEASURES[name] for name in policy.metrics]
-    for measure, judged in zip(measures, judge(measures, [each.observed(one) for one in measures], policy), strict=True):
+    for measure, judged in zip(
+        measures, judge(measures, [each.observed(one) for one in measures], policy), strict=True
+    ):
         for row in np.flatnonzero(judged.begins.any(axis=-1)):
             yield from (Found(each, int(row), measure, judged, one) for one in episodes(judged, int(row)))
 
@@ -217,7 +220,9 @@ def _finite(value: float, otherwise: float) -> float:
 
 def _note(episode: Episode, measure: Measure) -> str:
     hours = episode.last - episode.first + 1
-    times = f"{episode.observed / episode.expected:.1f} times the expected" if episode.expected else "where none was usual"
+    times = (
+        f"{episode.observed / episode.expected:.1f} times the expected" if episode.expected else "where none was usual"
+    )
     return f"{episode.observed:.4g} {measure.unit}, {times}, for {hours} hour{'s' if hours > 1 else ''}"
 
 
@@ -237,6 +242,7 @@ def _own(one: Found) -> tuple[float, float]:
 
 def _amounts(store: Store, one: Found, axis: str, window: Window) -> Amounts:
     first, last = one.episode.first, one.episode.last
+    hours = last - first + 1
     measure, ratio = one.measure, bool(one.measure.denominator)
     mine = "" if one.board.axis == TOTAL else f"AND {one.board.axis} = {{value:String}}"
     # A day is counted by how long before the incident's own hour the same hour was: 0 is the incident.
@@ -245,7 +251,7 @@ def _amounts(store: Store, one: Found, axis: str, window: Window) -> Amounts:
         f"intDiv(dateDiff('hour', bucket, parseDateTimeBestEffort({{last:String}}, 'UTC')), 24) AS day, "
         f"{_SUMS[measure.numerator]} AS amount, {_SUMS[measure.denominator] if ratio else '1.'} AS weight "
         f"FROM otel.genai_rollup_hour WHERE tenant = {{tenant:String}} {mine} AND {_SPAN} "
-        f"AND modulo(dateDiff('hour', bucket, parseDateTimeBestEffort({{last:String}}, 'UTC')), 24) < {last - first + 1} "
+        f"AND modulo(dateDiff('hour', bucket, parseDateTimeBestEffort({{last:String}}, 'UTC')), 24) < {hours} "
         f"GROUP BY name, day",
         {
             "tenant": one.tenant,
@@ -257,7 +263,7 @@ def _amounts(store: Store, one: Found, axis: str, window: Window) -> Amounts:
     )
     names = sorted(set(rows["name"].to_list()))
     number = {name: i for i, name in enumerate(names)}
-    length = -(-(last - first + 1) // 24)  # days the incident itself takes
+    length = -(-hours // 24)  # days the incident itself takes
     days = SEASON_DAYS + length
     amount, weight = np.zeros((len(names), days)), np.zeros((len(names), days))
     for name, day, numerator, denominator in rows.iter_rows():

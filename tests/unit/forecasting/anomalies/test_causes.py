@@ -12,14 +12,16 @@ from forecasting.anomalies.causes import Amounts, contributors
 
 def test_the_one_who_did_more_is_named_with_its_share() -> None:
     """Of 90 calls beyond the usual, support's 80 are 8/9; search, as busy as ever, is not named."""
-    amounts = Amounts("team", ["ops", "search", "support"], np.array([10.0, 500.0, 85.0]), np.array([[0.0], [500], [5]]))
+    amounts = Amounts(
+        "team", ["ops", "search", "support"], np.array([10.0, 500.0, 85.0]), np.array([[0.0], [500], [5]])
+    )
     (first, second) = contributors([amounts])
     assert (first.value, first.observed, first.expected) == ("support", 85.0, 5.0)
     assert np.isclose(first.share, 8 / 9) and np.isclose(second.share, 1 / 9) and second.value == "ops"
 
 
 def test_errors_are_shared_by_those_beyond_the_usual_rate() -> None:
-    """Everybody's usual rate times its own calls is what a model may fail; the busiest is not to blame for being busy."""
+    """What a model may fail is everybody's usual rate of its own calls: the busiest is not to blame for being busy."""
     amounts = Amounts(
         "model",
         ["big", "broken"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -80,12 +79,62 @@ def test_hour_by_hour_it_stays_one_incident_and_a_rerun_writes_nothing(store: St
     assert again.written == 0 and again.incidents == found[-1].incidents
 
 
-#PROF
-def test_prof(store):
-    import time, cProfile, pstats
-    d=Detector(_POLICY)
-    n=_LAST-timedelta(days=2)
-    for i in range(3):
-        t=time.time(); d(store,n+timedelta(minutes=i)); print("run",time.time()-t)
-    pr=cProfile.Profile(); pr.enable(); d(store,n+timedelta(minutes=9)); pr.disable()
-    pstats.Stats(pr).sort_stats("cumtime").print_stats(25); assert 0
+_CALL = """INSERT INTO otel.genai_ledger (call_key, tenant, started_at, session_id, team, user_id, model, status,
+    input_tokens, cost_usd, version, sign)
+SELECT concat({name:String}, toString(number)), 'acme',
+    {since:DateTime('UTC')} + toIntervalSecond(number * {every:UInt32}),
+    {name:String}, 'coders', 'noa', 'opus', 'ok', {input:UInt32}, {cost:Float64}, 1, 1
+FROM numbers({count:UInt32})"""
+
+
+def _session(store: Store, name: str, since: datetime, every: int, count: int, cost: float) -> None:
+    given = {"name": name, "since": since.strftime("%Y-%m-%d %H:%M:%S"), "every": every, "count": count, "cost": cost}
+    store.command(_CALL, {**given, "input": 4000})
+
+
+def test_a_runaway_session_is_found_within_minutes_and_ends_when_it_stops(store: Store) -> None:
+    """An agent that repeats a dear prompt every ten seconds is critical within ten minutes of its start, with its
+    team and user as the cause; it stays one incident, is closed an hour after its last call, and a cheap loop beside
+    it is none."""
+    begin = datetime(2026, 11, 21, 9, tzinfo=UTC)
+    _session(store, "loop", begin, every=10, count=180, cost=0.2)
+    _session(store, "cheap", begin, every=5, count=400, cost=0.0005)
+    detector = Detector(_POLICY)
+    minutes = (0, 2, 10, 29, 60, 95, 110)
+    runs = [detector(store, begin + timedelta(minutes=m)) for m in minutes]
+    found = [[one for one in run.incidents if one.detector == "session"] for run in runs]
+    assert [len(run) for run in found[:3]] == [0, 0, 1]
+    assert {one.incident_id for run in found for one in run} == {found[2][0].incident_id}
+    loop = found[2][0]
+    assert (loop.axis, loop.value, loop.severity) == ("session_id", "loop", "critical")
+    assert [(c.axis, c.value, c.share) for c in loop.contributors[:1]] == [("team", "coders", 1.0)]
+    assert loop.note.startswith("cost slope, repeated prompts")
+    assert found[3][0].impact_usd > loop.impact_usd > 0
+    rows = _stored(store).filter(pl.col("detector") == "session")
+    assert rows.height == 1 and rows["ended_at"][0] == begin + timedelta(seconds=1790)
+    assert found[-1] == []
+
+
+def test_a_surge_in_the_hour_that_is_not_over_is_found(store: Store) -> None:
+    """The current hour counts as far as it went: a hundred dear calls are an incident while they happen, of the team;
+    when they turn out to be no more (reversed), the incident ends and says why."""
+    now = datetime(2026, 11, 24, 10, 20, tzinfo=UTC)
+    store.command(
+        "INSERT INTO otel.genai_rollup_hour (bucket, tenant, team, model, calls, cost_usd) "
+        "SELECT toDateTime('2026-11-24 10:00:00', 'UTC') - toIntervalHour(number), 'busy', "
+        "['search', 'support'][1 + number % 2], 'gpt', 30 + number % 7, 3 + number % 5 FROM numbers(1, 480)"
+    )
+    surge = (
+        "INSERT INTO otel.genai_rollup_hour (bucket, tenant, team, model, calls, cost_usd) "
+        "VALUES (toDateTime('2026-11-24 10:00:00', 'UTC'), 'busy', 'search', 'opus', {0}100, {0}90)"
+    )
+    detector = Detector(Policy(metrics=("cost_usd",)))
+    assert not [one for one in detector(store, now).incidents if one.tenant == "busy"]
+    store.command(surge.format(""))
+    (one,) = [one for one in detector(store, now + timedelta(minutes=1)).incidents if one.tenant == "busy"]
+    assert (one.metric, one.axis, one.value, one.ended_at) == ("cost_usd", "team", "search", None)
+    assert ("model", "opus") in {(cause.axis, cause.value) for cause in one.contributors}
+    assert 80 < one.impact_usd <= 90
+    store.command(surge.format("-"))
+    (gone,) = [one for one in detector(store, now + timedelta(minutes=2)).incidents if one.tenant == "busy"]
+    assert gone.incident_id == one.incident_id and gone.ended_at and gone.note.startswith("no longer")

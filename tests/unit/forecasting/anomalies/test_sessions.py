@@ -20,7 +20,7 @@ def _varied(number: int) -> np.ndarray:
 
 
 def test_a_slope_is_found_within_minutes() -> None:
-    """A session that burns 60 USD an hour is found as soon as it has spent what no ordinary session spends: 5 minutes."""
+    """At 60 USD an hour a session is found when it has spent what no ordinary one spends: after 5 minutes."""
     found = runaway(_session(10, 1 / 6, _varied(60)), _LIMITS)
     assert found is not None and found.signs == ("cost slope",) and not found.critical
     assert 10 * found.first <= 5 * 60
