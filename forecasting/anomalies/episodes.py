@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.anomalies.novelty import THRESHOLD, Novelty, expectation, novelty
+from forecasting.anomalies.novelty import THRESHOLD, Novelty, novelty
 from forecasting.anomalies.policy import Measure, Policy
 from forecasting.arrays import Floats
 
@@ -20,9 +20,6 @@ _QUIET: Final = 2
 #: Critical from here: the value went beyond its record by this many ranges of the record.
 _CRITICAL_REACH: Final = 1.0
 _HOURS_A_DAY: Final = 24
-#: What the observed has to be a multiple of: this quantile of the same hour in the last week, so that a working day
-#: after a week-end is compared with working days.
-_BUSY: Final = 0.75
 #: Standard deviations of a Poisson count by which failed calls have to exceed the expected.
 _DEVIATIONS: Final = 4.0
 
@@ -84,18 +81,14 @@ def judge(measures: Sequence[Measure], observed: Sequence[Observed], policy: Pol
     """
     values = np.stack([values_of(one, policy) for one in observed])
     scored = novelty(values, _HOURS_A_DAY, THRESHOLD / policy.sensitivity)
-    busy = np.nan_to_num(expectation(values, _HOURS_A_DAY, _BUSY))
     return [
-        _judged(
-            measure, observed[i], values[i], busy[i], Novelty(*(array[i] for array in vars(scored).values())), policy
-        )
+        _judged(measure, observed[i], values[i], Novelty(*(array[i] for array in vars(scored).values())), policy)
         for i, measure in enumerate(measures)
     ]
 
 
-def _judged(
-    measure: Measure, observed: Observed, values: Floats, busy: Floats, found: Novelty, policy: Policy
-) -> Judged:
+def _judged(measure: Measure, observed: Observed, values: Floats, found: Novelty, policy: Policy) -> Judged:
+    busy = np.nan_to_num(found.busy)
     more = np.nan_to_num(values) >= policy.min_ratio * busy
     usual = np.nan_to_num(found.expected)
     excess = observed.numerator - busy * observed.denominator if observed.denominator is not None else values - usual

@@ -8,12 +8,13 @@ often spikes has a wide record. Records fade, so that one great spike does not b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
 
@@ -21,6 +22,7 @@ from forecasting.arrays import Floats
 FADE_DAYS: Final = 56
 #: Days whose same time of day says what to expect.
 SEASON_DAYS: Final = 7
+_BUSY: Final = 0.75
 #: Rows before the first score: there is no record without some past.
 WARM_UP: Final = 30
 #: The score from which a row is an anomaly.
@@ -50,34 +52,33 @@ class Novelty:
         score: how far beyond the record, in ranges of the record, weighted; 0 is within it.
         reach: the same for the value alone: 1 is twice as far from the lowest as ever before.
         expected: median of the same time of day in the last week; NaN when there was none.
+        busy: the upper quartile of the same: what the hour is like on working days, also right after a week-end.
         low, high: outside of these a value would have been an anomaly.
     """
 
     score: Floats
     reach: Floats
     expected: Floats
+    busy: Floats
     low: Floats
     high: Floats
 
 
-def expectation(values: Floats, per_day: int, level: float = 0.5) -> Floats:
-    """The median (or another quantile) of the same time of day, give or take ten minutes, in the days before.
-
-    NaN without any.
-    """
+def expectations(values: Floats, per_day: int, levels: Sequence[float] = (0.5,)) -> list[Floats]:
+    """Quantiles of the same time of day, give or take ten minutes, in the days before; NaN without any."""
     near = per_day // 144
     backs = [day * per_day + shift for day in range(1, SEASON_DAYS + 1) for shift in range(-near, near + 1)]
     past = np.full((len(backs), *values.shape), np.nan)
     for place, back in enumerate(backs):
         if 0 < back < values.shape[-1]:
             past[place, ..., back:] = values[..., :-back]
-    return _quantile(past, level)
+    count = np.sum(~np.isnan(past), axis=0)
+    past.sort(axis=0)  # NaN come last
+    return [_quantile(past, count, level) for level in levels]
 
 
-def _quantile(stack: Floats, level: float) -> Floats:
-    """Along the first axis, of what is known, linear between two values; NaN where nothing is."""
-    ordered = np.sort(stack, axis=0)  # NaN come last
-    count = np.sum(~np.isnan(stack), axis=0)
+def _quantile(ordered: Floats, count: NDArray[np.int64], level: float) -> Floats:
+    """Along the first axis, of the first ``count``, linear between two values; NaN where nothing is."""
     place = level * np.maximum(count - 1, 0)
     below = place.astype(np.int64)
     low = np.take_along_axis(ordered, below[None], axis=0)[0]
@@ -151,7 +152,7 @@ def _known(values: Floats) -> Floats:
 def novelty(values: Floats, per_day: int, threshold: float = THRESHOLD) -> Novelty:
     """Score series; the last axis is time, equally spaced, ``per_day`` rows a day. NaN is "not known"."""
     values = np.asarray(values, dtype=np.float64)
-    expected = expectation(values, per_day)
+    expected, busy = expectations(values, per_day, (0.5, _BUSY))
     weight = np.array([trait.weight for trait in TRAITS]).reshape(-1, *(1 for _ in values.shape))
     seen = np.stack([trait.see(values, expected, per_day) for trait in TRAITS])
     against = _beyond(seen, FADE_DAYS * per_day, threshold / weight[..., 0])
@@ -161,6 +162,7 @@ def novelty(values: Floats, per_day: int, threshold: float = THRESHOLD) -> Novel
         score=np.where(np.isnan(values), 0.0, np.max(weight * against.score, axis=0)),
         reach=against.score[value],
         expected=expected,
+        busy=busy,
         low=np.fmax(against.low[value], expected + against.low[residual]),
         high=np.fmin(against.high[value], expected + against.high[residual]),
     )

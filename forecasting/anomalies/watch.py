@@ -12,7 +12,7 @@ import polars as pl
 
 from forecasting.anomalies.causes import Amounts, Contributor, contributors
 from forecasting.anomalies.episodes import Episode, Judged, Observed, episodes, judge
-from forecasting.anomalies.novelty import SEASON_DAYS, expectation
+from forecasting.anomalies.novelty import SEASON_DAYS, expectations
 from forecasting.anomalies.policy import MEASURES, TOTAL, Measure, Policy
 from forecasting.anomalies.records import Incident
 from forecasting.arrays import Floats
@@ -193,7 +193,7 @@ def _incident(store: Store, one: Found, window: Window, policy: Policy, now: dat
     end = window.at(episode.last + 1)
     hours = np.arange(episode.first, episode.last + 1)
     cost = one.board.sums["cost_usd"]
-    beyond = np.nan_to_num(cost[one.row] - expectation(cost[one.row : one.row + 1], 24)[0])[hours]
+    beyond = np.nan_to_num(cost[one.row] - expectations(cost[one.row], 24)[0])[hours]
     return Incident(
         tenant=tenant,
         metric=measure.name,

@@ -44,7 +44,7 @@ def test_the_future_changes_no_score(values: np.ndarray, cut: int, per_day: int,
     changed = values.copy()
     changed[cut + 1 :] = other
     one, two = novelty(values, per_day), novelty(changed, per_day)
-    for name in ("score", "reach", "expected", "low", "high"):
+    for name in ("score", "reach", "expected", "busy", "low", "high"):
         assert np.array_equal(getattr(one, name)[: cut + 1], getattr(two, name)[: cut + 1], equal_nan=True), name
 
 
