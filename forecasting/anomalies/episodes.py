@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.anomalies.novelty import THRESHOLD, Novelty, novelty
+from forecasting.anomalies.novelty import BUSY, SEASON_DAYS, THRESHOLD, Novelty, expectations, novelty
 from forecasting.anomalies.policy import Measure, Policy
 from forecasting.arrays import Floats
 
@@ -88,14 +88,42 @@ def judge(measures: Sequence[Measure], observed: Sequence[Observed], policy: Pol
 
 
 def _judged(measure: Measure, observed: Observed, values: Floats, found: Novelty, policy: Policy) -> Judged:
-    busy = np.nan_to_num(found.busy)
-    more = np.nan_to_num(values) >= policy.min_ratio * busy
-    usual = np.nan_to_num(found.expected)
-    excess = observed.numerator - busy * observed.denominator if observed.denominator is not None else values - usual
-    stands_out = more & _enough(measure, observed, np.nan_to_num(excess), policy) & ~np.isnan(found.expected)
+    stands_out = _stands_out(measure, observed, values, (found.expected, found.busy), policy)
     age = np.cumsum(np.cumsum(observed.calls > 0, axis=-1) > 0, axis=-1)
     old = age > policy.min_history_days * _HOURS_A_DAY
     return Judged(values, found, stands_out & old & (found.score >= THRESHOLD / policy.sensitivity), stands_out)
+
+
+def _stands_out(
+    measure: Measure, observed: Observed, values: Floats, usual: tuple[Floats, Floats], policy: Policy
+) -> NDArray[np.bool_]:
+    """Whether an hour is a multiple of the usual, in volumes that matter: without it there is no incident."""
+    expected, busy = usual[0], np.nan_to_num(usual[1])
+    more = np.nan_to_num(values) >= policy.min_ratio * busy
+    if observed.denominator is None:
+        excess = values - np.nan_to_num(expected)
+    else:
+        excess = observed.numerator - busy * observed.denominator
+    return np.asarray(more & _enough(measure, observed, np.nan_to_num(excess), policy) & ~np.isnan(expected))
+
+
+def candidates(
+    measures: Sequence[Measure], observed: Sequence[Observed], policy: Policy, since: int
+) -> NDArray[np.bool_]:
+    """The series in which any hour from ``since`` on stands out: only these can have an incident then.
+
+    Much cheaper than `judge`, because it needs a week of history and no records.
+    """
+    late = slice(max(0, since - SEASON_DAYS * _HOURS_A_DAY), None)
+    newest = slice(since - (late.start or 0), None)
+    found = np.zeros(observed[0].calls.shape[0], dtype=bool)
+    for measure, whole in zip(measures, observed, strict=True):
+        weights = None if whole.denominator is None else whole.denominator[:, late]
+        part = Observed(whole.numerator[:, late], weights, whole.calls[:, late])
+        values = values_of(part, policy)
+        expected, busy = expectations(values, _HOURS_A_DAY, (0.5, BUSY))
+        found |= _stands_out(measure, part, values, (expected, busy), policy)[:, newest].any(axis=-1)
+    return found
 
 
 def _enough(measure: Measure, observed: Observed, excess: Floats, policy: Policy) -> NDArray[np.bool_]:

@@ -22,7 +22,8 @@ from forecasting.arrays import Floats
 FADE_DAYS: Final = 56
 #: Days whose same time of day says what to expect.
 SEASON_DAYS: Final = 7
-_BUSY: Final = 0.75
+#: The quantile of an hour that says what it is like on busy days.
+BUSY: Final = 0.75
 #: Rows before the first score: there is no record without some past.
 WARM_UP: Final = 30
 #: The score from which a row is an anomaly.
@@ -152,7 +153,7 @@ def _known(values: Floats) -> Floats:
 def novelty(values: Floats, per_day: int, threshold: float = THRESHOLD) -> Novelty:
     """Score series; the last axis is time, equally spaced, ``per_day`` rows a day. NaN is "not known"."""
     values = np.asarray(values, dtype=np.float64)
-    expected, busy = expectations(values, per_day, (0.5, _BUSY))
+    expected, busy = expectations(values, per_day, (0.5, BUSY))
     weight = np.array([trait.weight for trait in TRAITS]).reshape(-1, *(1 for _ in values.shape))
     seen = np.stack([trait.see(values, expected, per_day) for trait in TRAITS])
     against = _beyond(seen, FADE_DAYS * per_day, threshold / weight[..., 0])

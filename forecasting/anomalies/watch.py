@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from forecasting.anomalies.causes import Amounts, Contributor, contributors
-from forecasting.anomalies.episodes import Episode, Judged, Observed, episodes, judge
+from forecasting.anomalies.episodes import Episode, Judged, Observed, candidates, episodes, judge
 from forecasting.anomalies.novelty import SEASON_DAYS, expectations
 from forecasting.anomalies.policy import MEASURES, TOTAL, Measure, Policy
 from forecasting.anomalies.records import Incident
@@ -26,6 +27,8 @@ _WEEKS: Final = 8
 _HOUR: Final = timedelta(hours=1)
 #: Closed hours that are read again each time: the last calls of an hour arrive after it.
 _LATE: Final = 2
+#: Hours before those asked for that are judged, too: an incident that lasts began earlier.
+_MARGIN: Final = 24
 #: An incident of the total is one of a part of it when that part brings at least this share of the excess.
 _EXPLAINED: Final = 0.5
 _SUMS: Final = {
@@ -93,6 +96,11 @@ class Board:
     keys: list[tuple[str, str]]
     sums: dict[str, Floats]
 
+    def only(self, rows: NDArray[np.bool_]) -> Board:
+        """The board with some of its series."""
+        keys = [key for key, wanted in zip(self.keys, rows, strict=True) if wanted]
+        return Board(self.axis, keys, {name: array[rows] for name, array in self.sums.items()})
+
     def observed(self, measure: Measure) -> Observed:
         """What a metric is made of."""
         numerator = self.sums[measure.numerator]
@@ -159,13 +167,17 @@ def incidents(store: Store, now: datetime, policy: Policy, history: History, sin
     window = Window.before(now)
     boards = [board(history.read(store, axis, policy, window), axis, window.hours) for axis in policy.axes]
     # Shares of a part are of the total's excess: parts first, so that the total knows them.
-    found = [one for each in boards if each.keys for one in _found(each, policy)]
+    settled = max(0, (since - window.since) // _HOUR - _MARGIN)
+    found = [one for each in boards if each.keys for one in _found(each, policy, settled)]
     told = [one for one in found if not _explained(one, found) and window.at(one.episode.last + 1) >= since]
     return [_incident(store, one, window, policy, now) for one in told]
 
 
-def _found(each: Board, policy: Policy) -> Iterator[Found]:
+def _found(whole: Board, policy: Policy, settled: int) -> Iterator[Found]:
     measures = [MEASURES[name] for name in policy.metrics]
+    each = whole.only(candidates(measures, [whole.observed(one) for one in measures], policy, settled))
+    if not each.keys or not measures:
+        return
     for measure, judged in zip(
         measures, judge(measures, [each.observed(one) for one in measures], policy), strict=True
     ):

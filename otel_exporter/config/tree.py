@@ -278,6 +278,7 @@ class AnomalySettings(Section):
     """What is watched for anomalies, and from which volume on it matters (docs/anomalies.md)."""
 
     metrics: tuple[Metric, ...] = Field(
+        min_length=1,
         default=("cost_usd", "calls", "error_rate", "latency_ms", "cost_per_call_usd"),
         description="Metrics that are watched, by the hour.",
     )

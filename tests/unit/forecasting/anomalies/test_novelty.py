@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from forecasting.anomalies.episodes import Judged, Observed, episodes, judge
+from forecasting.anomalies.episodes import Judged, Observed, candidates, episodes, judge
 from forecasting.anomalies.novelty import first_of_each, novelty
 from forecasting.anomalies.policy import MEASURES, Policy
 
@@ -122,3 +122,16 @@ def test_an_alarm_is_told_once_unless_it_grows(scores: list[float], rows: int) -
     for place, score in enumerate(scores):
         before = scores[max(0, place - rows) : place]
         assert kept[place] == (score if score > max(before, default=0.0) else 0.0)
+
+
+def test_series_that_are_not_candidates_have_no_incident() -> None:
+    """What the cheap look leaves out has no incident in the hours asked for, and what it keeps has not lost any."""
+    many = np.stack([_business(seed) for seed in range(12)])
+    many[3, 612:615] *= 10
+    many[7, 300:303] *= 10
+    observed = Observed(many, None, many)
+    kept = candidates([MEASURES["calls"]], [observed], _POLICY, 560)
+    found = [bool(_judge("calls", observed, _POLICY).begins[row, 560:].any()) for row in range(12)]
+    assert kept[3] and not kept[7] and all(kept[row] for row in range(12) if found[row])
+    alone = Observed(many[kept], None, many[kept])
+    assert np.array_equal(_judge("calls", alone, _POLICY).begins, _judge("calls", observed, _POLICY).begins[kept])
