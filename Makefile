@@ -1,11 +1,12 @@
 # Everything runs from .venv, made by `make setup` with uv when it is there and with venv + pip otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check corpus interleavings bench bench-forecast clean
+.PHONY: help setup demo test check corpus interleavings bench bench-forecast bench-anomaly clean
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := .venv/.ready
 DEV := .venv/.ready-dev
 EXTRA_TESTS ?=
+JOBS ?= 2
 
 help:  ## What you can ask for
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -35,7 +36,7 @@ demo: $(RUN)  ## Run the whole path on the embedded store (DEMO_ONCE=1 ends afte
 	@$(BIN)/tokentide demo $(if $(DEMO_ONCE),--once)
 
 test: $(DEV)  ## Run every test
-	@$(BIN)/python -m pytest -q $(EXTRA_TESTS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(EXTRA_TESTS)
 
 check: $(DEV)  ## Lint, types, import rules, generated documents
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -59,6 +60,9 @@ bench: $(DEV)  ## Measure throughput, stages, memory, ack latency
 bench-forecast: $(DEV)  ## Measure forecasts on DATA=<M4 series as CSV> (EVERY=5: each fifth)
 	@test -n "$(DATA)" || { echo "usage: make bench-forecast DATA=path/to/hourly.csv"; exit 2; }
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.forecast $(DATA) $(if $(EVERY),--every $(EVERY))
+
+bench-anomaly: $(DEV)  ## NAB's score of the anomaly detector and two others: DATA=<directory with windows.json>
+	@$(BIN)/python -m benchmarks.anomaly $(DATA)
 
 clean:  ## Remove what make made
 	rm -rf .venv tokentide-demo

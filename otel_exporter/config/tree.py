@@ -389,6 +389,45 @@ class AlertingSettings(Section):
                 yield ("external_labels", name), "must be letters, digits and underscores"
 
 
+Metric = Literal["cost_usd", "calls", "error_rate", "latency_ms", "cost_per_call_usd"]
+Axis = Literal[
+    "team", "application", "user_id", "api_key_alias", "provider", "model", "requested_model", "organization",
+    "project", "cost_center", "owner", "environment", "agent", "deployment_id",
+]  # fmt: skip
+
+
+class AnomalySettings(Section):
+    """What is watched for anomalies, and from which volume on it matters (docs/anomalies.md)."""
+
+    metrics: tuple[Metric, ...] = Field(
+        min_length=1,
+        default=("cost_usd", "calls", "error_rate", "latency_ms", "cost_per_call_usd"),
+        description="Metrics that are watched, by the hour.",
+    )
+    axes: tuple[Literal["total"] | Axis, ...] = Field(
+        default=("total", "team"), description="What is watched apart: `total`, and each value of these columns."
+    )
+    causes: tuple[Axis, ...] = Field(
+        default=("team", "application", "user_id", "api_key_alias", "model"),
+        description="Columns whose values are named as the cause of an incident.",
+    )
+    sensitivity: float = Field(
+        default=1.0, gt=0, le=10, description="2 reports what is half as far from everything seen before, 0.5 twice."
+    )
+    min_ratio: float = Field(default=2.0, ge=1, description="How many times the expected it takes at least.")
+    min_usd: float = Field(default=5.0, ge=0, description="Spend of an hour beyond the expected that matters, USD.")
+    min_calls: int = Field(
+        default=20, ge=1, description="Calls of an hour beyond the expected that matter, and that a ratio needs."
+    )
+    min_errors: int = Field(default=5, ge=1, description="Failed calls of an hour that an error rate needs.")
+    min_history_days: int = Field(default=7, ge=1, description="Days a series is only learnt before it is judged.")
+    most: int = Field(default=200, ge=1, description="Series of an axis at most, those with the most calls.")
+    session_usd: float = Field(
+        default=5.0, ge=0, description="Spend of one session within an hour from which it can be a runaway, USD."
+    )
+    session_calls: int = Field(default=30, ge=2, description="Calls within an hour from which it can be a loop.")
+
+
 class LogSettings(Section):
     """Our own log, on standard error."""
 
@@ -416,4 +455,5 @@ class Settings(Section):
     )
     retention: RetentionSettings = Field(default=RetentionSettings(), description="How long rows are kept, in days.")
     forecast: ForecastSettings = Field(default=ForecastSettings(), description="Forecasts.")
+    anomalies: AnomalySettings = Field(default=AnomalySettings(), description="Anomalies.")
     log: LogSettings = Field(default=LogSettings(), description="Our own log.")
