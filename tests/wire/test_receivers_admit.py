@@ -79,15 +79,15 @@ def test_bytes_in_flight_are_bounded_and_given_back(requests: list[list[int]]) -
     open_ones = [door.reserve() for _ in requests]
     for reservation, sizes in zip(open_ones, requests, strict=True):
         for size in sizes:
-            before = door._in_flight
+            before = door.in_flight
             try:
                 reservation.grow(size)
             except RetryLater as later:
                 assert later.reason is Reason.OVERLOADED
                 assert before + size > 4 * MIB
-                assert door._in_flight == before
-            assert door._in_flight <= 4 * MIB
+                assert door.in_flight == before
+            assert door.in_flight <= 4 * MIB
     for reservation in open_ones:
         with reservation:
             pass
-    assert door._in_flight == 0
+    assert door.in_flight == 0
