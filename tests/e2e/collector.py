@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import http.client
 import os
@@ -188,7 +189,8 @@ class Cutting:
             back = threading.Thread(target=self._answers, args=(far, near), daemon=True)
             back.start()
             while data := _receive(near):
-                far.sendall(data)
+                with contextlib.suppress(OSError):
+                    far.sendall(data)
             back.join(PATIENCE)
 
     def _answers(self, far: socket.socket, near: socket.socket) -> None:
@@ -198,7 +200,8 @@ class Cutting:
                 near.shutdown(socket.SHUT_RDWR)
                 far.shutdown(socket.SHUT_RDWR)
                 return
-            near.sendall(data)
+            with contextlib.suppress(OSError):
+                near.sendall(data)
 
     def __enter__(self) -> Cutting:
         self._thread.start()
