@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ssl
 from contextlib import suppress
 from typing import Any, Final
 
@@ -77,19 +78,23 @@ class HttpReceiver:
 
         A new context, because one that is in use can only be given more client authorities, never fewer.
         """
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_LOOK)
-            if (fresh := await asyncio.to_thread(renewal.look)) is None:
-                continue
-            old = tuple(self._listeners)
-            for socket in [socket.dup() for listener in old for socket in listener.sockets]:
-                self._listeners.append(
-                    await loop.create_server(server, sock=socket, ssl=fresh.context, backlog=_BACKLOG)
-                )
-            for listener in old:
-                listener.close()
-                self._listeners.remove(listener)
+            if fresh := await asyncio.to_thread(renewal.look):
+                try:
+                    await self._relisten(server, fresh.context)
+                except OSError as error:
+                    _log.warning("renewed TLS files are not in use yet", reason=error.strerror)
+                    renewal.forget()
+
+    async def _relisten(self, server: _Server, context: ssl.SSLContext) -> None:
+        loop = asyncio.get_running_loop()
+        old = tuple(self._listeners)
+        for socket in [socket.dup() for listener in old for socket in listener.sockets]:
+            self._listeners.append(await loop.create_server(server, sock=socket, ssl=context, backlog=_BACKLOG))
+        for listener in old:
+            listener.close()
+            self._listeners.remove(listener)
 
     async def stop(self, grace: float) -> None:
         """Take no more connections, give requests under way ``grace`` seconds, then close what is left.

@@ -76,6 +76,10 @@ class Renewal:
         self._stamp = self._tls.stamp()
         return loaded
 
+    def forget(self) -> None:
+        """What was last read is not in use: the next look reads it again."""
+        self._stamp = ()
+
     def look(self) -> Loaded | None:
         """The files if they are others than at the last look, and fit together; None: go on with what you have.
 

@@ -91,3 +91,21 @@ def test_bytes_in_flight_are_bounded_and_given_back(requests: list[list[int]]) -
         with reservation:
             pass
     assert door.in_flight == 0
+
+
+def test_another_listener_has_other_tokens_and_the_same_bounds() -> None:
+    """Bytes in flight at one listener leave as much less room at the other; its tokens are its own, and it has some."""
+    door = Admission({}, 10, 10, 10)
+    other = door.closed_to_all_but({token_hash("ours"): "tenant"})
+    assert door.authenticate({}) == "default"
+    assert other.authenticate({"authorization": "Bearer ours"}) == "tenant"
+    with pytest.raises(Refused):
+        other.authenticate({})
+    with other.reserve() as room:
+        room.grow(8)
+        assert door.in_flight == 8
+        with pytest.raises(RetryLater):
+            door.room_for(3)
+    assert door.in_flight == 0
+    with pytest.raises(ValueError, match="open to all"):
+        door.closed_to_all_but({})
