@@ -30,9 +30,11 @@ class Checklist(Watcher):
         self._records = 0
         self._lock = threading.Lock()
 
-    def waiting(self, addresses: Mapping[str, str]) -> None:
-        """The service listens and nothing has come yet."""
-        self._say(f"waiting for spans on http://{addresses['http']} (OTLP/HTTP) and {addresses['grpc']} (OTLP/gRPC)")
+    def waiting(self, addresses: Mapping[str, str], scheme: str = "http") -> None:
+        """The service listens and nothing has come yet. ``scheme`` is that of OTLP/HTTP."""
+        self._say(
+            f"waiting for spans on {scheme}://{addresses['http']} (OTLP/HTTP) and {addresses['grpc']} (OTLP/gRPC)"
+        )
         if "clickhouse" in addresses:
             self._say(f"ask in SQL: curl http://{addresses['clickhouse']} -d 'SELECT count() FROM genai_calls'")
 

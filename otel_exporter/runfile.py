@@ -36,7 +36,8 @@ class AlreadyServing(Exception):
 
 @dataclass(frozen=True)
 class Running:
-    """A live `serve`: its local token, and where it listens: ``grpc``, ``http``, ``health``, ``clickhouse`` (if open).
+    """A live `serve`: its local token, and where it listens: ``grpc``, ``http``, ``health``, and if open ``clickhouse``
+    and ``local`` (OTLP/HTTP without TLS, on this machine, always with a token).
 
     The token lets processes of the same user in: `POST /api/query` on the health address, and OTLP on the ingest ones.
     """
@@ -44,6 +45,11 @@ class Running:
     pid: int
     addresses: Mapping[str, str]
     token: str = field(repr=False)
+
+    @property
+    def local_http(self) -> str:
+        """Where processes of the same user send OTLP over plain HTTP, with the token."""
+        return self.addresses.get("local", self.addresses["http"])
 
 
 class Claim:

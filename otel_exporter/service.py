@@ -26,14 +26,16 @@ from otel_exporter.health import Door
 from otel_exporter.pipeline import Pipeline
 from otel_exporter.preview.dashboards import DIRECTORY, Dashboards
 from otel_exporter.preview.pages import Pages
-from otel_exporter.receivers import Admission, GrpcReceiver, HttpReceiver, token_hash
+from otel_exporter.receivers import Admission, GrpcReceiver, HttpReceiver, Tls, token_hash
 from otel_exporter.schedule import Job, Scheduler
 
 if TYPE_CHECKING:
     from clickhouse_schema.store import Store
     from otel_exporter.config import Settings
+    from otel_exporter.config.tree import TlsSettings
 
 log = structlog.get_logger(__name__)
+LOCALHOST: Final = "127.0.0.1"
 GRACE_SECONDS: Final = 5.0
 DRAIN_SECONDS: Final = 30.0
 Started = Callable[[runfile.Running], None]
@@ -54,6 +56,7 @@ class Service:
         Raises:
             AlreadyServing, StoreLocked: another process owns the data directory.
             PortTaken: an address is not free.
+            TlsUnusable: TLS files cannot be used.
         """
         loop = asyncio.get_running_loop()
         for name in (signal.SIGINT, signal.SIGTERM):
@@ -65,7 +68,8 @@ class Service:
             async with self._listening(parts, claim.token) as addresses:
                 running = claim.publish(addresses)
                 log.info("serving", **addresses)
-                self._checklist.waiting(addresses)
+                scheme = "https" if self._settings.ingest.http.tls.certificate else "http"
+                self._checklist.waiting(addresses, scheme)
                 self._started(running)
                 await self._stop.wait()
                 log.info("stopping")
@@ -107,15 +111,24 @@ class Service:
     async def _receive(self, doors: AsyncExitStack, pipeline: Pipeline, token: str) -> dict[str, str]:
         ingest = self._settings.ingest
         tokens = {token_hash(known): tenant for known, tenant in ingest.credentials.items()}
-        if tokens:
-            tokens[token_hash(token)] = ingest.tenant
+        ours = {**tokens, token_hash(token): ingest.tenant}
         admission = Admission(
-            tokens, ingest.max_body_bytes, ingest.max_decompressed_bytes, ingest.max_in_flight_bytes, ingest.tenant
+            ours if tokens else {},
+            ingest.max_body_bytes,
+            ingest.max_decompressed_bytes,
+            ingest.max_in_flight_bytes,
+            ingest.tenant,
         )
-        grpc = GrpcReceiver(_address(ingest.grpc.host, ingest.grpc.port), admission, pipeline)
-        http = HttpReceiver(ingest.http.host, ingest.http.port, admission, pipeline)
+        grpc, http = ingest.grpc, ingest.http
+        receivers: dict[str, tuple[str, GrpcReceiver | HttpReceiver]] = {
+            "grpc": (grpc.host, GrpcReceiver(_address(grpc.host, grpc.port), admission, pipeline, _tls(grpc.tls))),
+            "http": (http.host, HttpReceiver(http.host, http.port, admission, pipeline, _tls(http.tls))),
+        }
+        if http.tls.certificate:  # our own commands have no certificate to show, and no authority to ask
+            own = admission.closed_to_all_but(ours)
+            receivers["local"] = (LOCALHOST, HttpReceiver(LOCALHOST, 0, own, pipeline))
         addresses = {}
-        for name, receiver, host in (("grpc", grpc, ingest.grpc.host), ("http", http, ingest.http.host)):
+        for name, (host, receiver) in receivers.items():
             addresses[name] = _address(host, await receiver.start())
             doors.push_async_callback(receiver.stop, GRACE_SECONDS)
         return addresses
@@ -162,6 +175,12 @@ class _WriterThread:
         self._thread.join()
         if not self._parts.writer.drain(DRAIN_SECONDS):
             log.warning("not everything is in ClickHouse yet; the spool keeps it", state=self._parts.writer.state.name)
+
+
+def _tls(said: TlsSettings) -> Tls | None:
+    if said.certificate is None or said.key is None:
+        return None
+    return Tls(said.certificate, said.key, said.client_authority)
 
 
 def _sentence(error: Exception) -> str | None:

@@ -44,7 +44,7 @@ def _send(settings: Settings, running: Running, files: list[Path], progress: Cal
     from otel_exporter.forward import send_files
 
     own = settings.ingest.token.reveal() if settings.ingest.token else running.token
-    return send_files(running.addresses["http"], own, files, progress)
+    return send_files(running.local_http, own, files, progress)
 
 
 def _store(settings: Settings, files: list[Path], progress: Callable[[int], None]) -> Any:

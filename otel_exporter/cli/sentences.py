@@ -14,6 +14,7 @@ _OURS: Final = (
     ("otel_exporter.failures", "RetryLater"),
     ("otel_exporter.runfile", "AlreadyServing"),
     ("otel_exporter.pricebook", "NoPriceTable"),
+    ("otel_exporter.receivers.tls", "TlsUnusable"),
     ("otel_exporter.writer", "WriterStopped"),
     ("clickhouse_schema.runner", "MigrationRefused"),
 )

@@ -91,16 +91,37 @@ class Listener(Section):
         return is_loopback(self.host)
 
 
+class TlsSettings(Section):
+    """PEM files of a listener that speaks TLS; files that are replaced are read again."""
+
+    certificate: Path | None = Field(
+        default=None, description="File: the certificate, then those between it and its authority. Unset: no TLS."
+    )
+    key: Path | None = Field(default=None, description="File: the certificate's private key, without passphrase.")
+    client_authority: Path | None = Field(
+        default=None, description="File: only senders with a certificate from these authorities get in (mTLS)."
+    )
+
+    def broken_rules(self) -> Iterator[Broken]:
+        """A certificate and its key go together, and nothing without them."""
+        if self.certificate is None and (self.key or self.client_authority):
+            yield ("certificate",), "is required with key or client_authority"
+        if self.certificate is not None and self.key is None:
+            yield ("key",), "is required with certificate"
+
+
 class GrpcSettings(Listener):
     """OTLP over gRPC."""
 
     port: Port = Field(default=4317, description="Port to bind; 0 takes any free one.")
+    tls: TlsSettings = Field(default=TlsSettings(), description="TLS.")
 
 
 class HttpSettings(Listener):
     """OTLP over HTTP: protobuf and JSON."""
 
     port: Port = Field(default=4318, description="Port to bind; 0 takes any free one.")
+    tls: TlsSettings = Field(default=TlsSettings(), description="TLS.")
 
 
 class KeySettings(Section):
@@ -148,7 +169,7 @@ class IngestSettings(Section):
         """Public means authenticated, bounds nest, one token has one tenant."""
         if not (self.token or self.token_file or self.keys or self.insecure):
             for name, listener in (("grpc", self.grpc), ("http", self.http)):
-                if not listener.is_local:
+                if not (listener.is_local or listener.tls.client_authority):
                     yield (name, "host"), _exposed(listener.host, "no ingest token is set", "ingest.insecure")
         if self.max_body_bytes > self.max_decompressed_bytes:
             yield ("max_decompressed_bytes",), "must be at least max_body_bytes"

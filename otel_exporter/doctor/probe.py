@@ -68,7 +68,7 @@ def send_probe(running: Running, ask: Ask, patience: float = PATIENCE) -> Probe:
         refusal = _export(running, _request(trace_id))
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        return Probe(problem=f"the running serve cannot be reached at {running.addresses['http']}: {why}")
+        return Probe(problem=f"the running serve cannot be reached at {running.local_http}: {why}")
     if refusal:
         return Probe(problem=f"the running serve did not take a probe span: {refusal}")
     acknowledged = _since(begun)
@@ -93,7 +93,7 @@ def _request(trace_id: bytes) -> bytes:
 def _export(running: Running, body: bytes) -> str:
     """Send ``body``; why it was not taken, '' when it was."""
     headers = {"Content-Type": "application/x-protobuf", "Authorization": f"Bearer {running.token}"}
-    with closing(http.client.HTTPConnection(running.addresses["http"], timeout=_TIMEOUT)) as connection:
+    with closing(http.client.HTTPConnection(running.local_http, timeout=_TIMEOUT)) as connection:
         connection.request("POST", "/v1/traces", body, headers)
         response = connection.getresponse()
         response.read()

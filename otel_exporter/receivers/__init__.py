@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 from otel_exporter.receivers.admit import Admission, token_hash
-from otel_exporter.receivers.endpoint import PortTaken, Tls
+from otel_exporter.receivers.endpoint import PortTaken
 from otel_exporter.receivers.grpc import GrpcReceiver
 from otel_exporter.receivers.http import HttpReceiver
 from otel_exporter.receivers.intake import Sink
+from otel_exporter.receivers.tls import Tls
 
 __all__ = ["Admission", "GrpcReceiver", "HttpReceiver", "PortTaken", "Sink", "Tls", "token_hash"]

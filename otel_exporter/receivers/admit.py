@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
 from types import TracebackType
@@ -18,6 +19,13 @@ HOW: Final = "send it as 'authorization: Bearer <token>' or 'x-api-key: <token>'
 def token_hash(token: str) -> str:
     """SHA-256 of an ingest token, in hex: the only form in which `Admission` holds tokens."""
     return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass
+class _Flight:
+    """Bytes in flight."""
+
+    size: int = 0
 
 
 class Admission:
@@ -45,8 +53,16 @@ class Admission:
         self.max_decompressed_bytes = max_decompressed_bytes
         self._tokens = dict(tokens)
         self._max_in_flight = max_in_flight_bytes
-        self._in_flight = 0
+        self._flight = _Flight()
         self._default_tenant = default_tenant
+
+    def closed_to_all_but(self, tokens: Mapping[str, str]) -> Admission:
+        """The same bounds, and the same bytes in flight, for another listener with other tokens."""
+        if not tokens:
+            raise ValueError("without tokens it would be open to all")
+        other = Admission(tokens, self.max_body_bytes, self.max_decompressed_bytes, self._max_in_flight)
+        other._flight = self._flight
+        return other
 
     def authenticate(self, headers: Mapping[str, str]) -> str:
         """The tenant of a request, from its headers (keys lower-case or case-insensitive).
@@ -90,16 +106,21 @@ class Admission:
         Raises:
             RetryLater: there is none.
         """
-        if self._in_flight + size > self._max_in_flight:
+        if self._flight.size + size > self._max_in_flight:
             raise RetryLater(Reason.OVERLOADED, "Too many bytes are waiting to be stored; send the same request later.")
 
     def reserve(self) -> Reservation:
         """A context in which one request holds bytes; leaving it gives them back."""
         return Reservation(self)
 
+    @property
+    def in_flight(self) -> int:
+        """Bytes of unanswered requests, those of listeners that share them included."""
+        return self._flight.size
+
     def _hold(self, size: int) -> None:
-        self._in_flight += size
-        Metric.IN_FLIGHT.set(self._in_flight)
+        self._flight.size += size
+        Metric.IN_FLIGHT.set(self._flight.size)
 
 
 class Reservation:

@@ -12,8 +12,9 @@ from otel_exporter.failures import Reason, Refused, RetryLater
 from otel_exporter.receivers.admit import Admission
 from otel_exporter.receivers.answers import abort
 from otel_exporter.receivers.body import Body, coding_of_message
-from otel_exporter.receivers.endpoint import PortTaken, Tls
+from otel_exporter.receivers.endpoint import PortTaken
 from otel_exporter.receivers.intake import Intake, Sink
+from otel_exporter.receivers.tls import Loaded, Renewal, Tls
 from processors.batch import Signal
 
 SERVICES: Final = {
@@ -45,6 +46,7 @@ class GrpcReceiver:
 
         Raises:
             PortTaken: the address is not free.
+            TlsUnusable: the TLS files are not what they should be.
         """
         server = grpc.aio.server(options=self._options())
         server.add_generic_rpc_handlers([self._handlers(service, signal) for service, signal in SERVICES.items()])
@@ -80,12 +82,15 @@ class GrpcReceiver:
     def _bind(self, server: grpc.aio.Server) -> int:
         if self._tls is None:
             return int(server.add_insecure_port(self._address))
-        authority = self._tls.client_authority
-        credentials = grpc.ssl_server_credentials(
-            [(self._tls.key.read_bytes(), self._tls.certificate.read_bytes())],
-            root_certificates=authority.read_bytes() if authority else None,
-            require_client_auth=authority is not None,
-        )
+        renewal = Renewal(self._tls)
+
+        def renewed() -> Any:
+            """Asked by gRPC's core, in a thread of its own, before every handshake."""
+            fresh = renewal.look()
+            return None if fresh is None else _pair(fresh)
+
+        mutual = self._tls.client_authority is not None
+        credentials = grpc.dynamic_ssl_server_credentials(_pair(renewal.first()), renewed, mutual)
         return int(server.add_secure_port(self._address, credentials))
 
     def _handlers(self, service: str, signal: Signal) -> grpc.GenericRpcHandler[Any, Any]:
@@ -135,6 +140,11 @@ class GrpcReceiver:
                 self._intake.turn_away(Refused(Reason.TOO_LARGE, why), _host(context.peer()))
             raise
         return Refused(Reason.MALFORMED, "The call ended without a message.")
+
+
+def _pair(loaded: Loaded) -> Any:
+    pair = (loaded.key, loaded.certificate)
+    return grpc.ssl_server_certificate_configuration([pair], root_certificates=loaded.client_authority)
 
 
 def _host(peer: str) -> str:

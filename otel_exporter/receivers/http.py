@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ssl
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,8 +16,9 @@ from otel_exporter.receivers import answers
 from otel_exporter.receivers.admit import Admission
 from otel_exporter.receivers.answers import Media
 from otel_exporter.receivers.body import Body, coding_of
-from otel_exporter.receivers.endpoint import PortTaken, Tls
+from otel_exporter.receivers.endpoint import PortTaken
 from otel_exporter.receivers.intake import Intake, Sink
+from otel_exporter.receivers.tls import Renewal, Tls
 from otel_exporter.telemetry import Metric
 from processors.batch import Signal
 
@@ -25,6 +27,9 @@ PATHS: Final = {f"/v1/{signal}": signal for signal in Signal}
 KEEP_ALIVE: Final = 75.0
 #: Seconds of unread body that are read and forgotten after an early refusal, so that its sender sees the answer.
 LINGER: Final = 2.0
+#: Seconds between two looks at the TLS files.
+_LOOK: Final = 1.0
+_BACKLOG: Final = 512
 _log = structlog.get_logger(__name__)
 
 
@@ -43,24 +48,53 @@ class HttpReceiver:
         self._under_way = 0
         self._idle = asyncio.Event()
         self._server: _Server | None = None
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
+        self._renewing: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
         """Listen; the port listened on.
 
         Raises:
             PortTaken: the address is not free.
+            TlsUnusable: the TLS files are not what they should be.
         """
-        context = self._tls.context() if self._tls else None
-        self._server = _Server(self)
+        renewal = Renewal(self._tls) if self._tls else None
+        context = renewal.first().context if renewal else None
+        self._server = server = _Server(self)
+        loop = asyncio.get_running_loop()
         try:
-            loop = asyncio.get_running_loop()
-            self._listener = await loop.create_server(self._server, self._host, self._port, ssl=context, backlog=512)
+            listener = await loop.create_server(server, self._host, self._port, ssl=context, backlog=_BACKLOG)
         except OSError as error:
             if error.errno in {errno.EADDRINUSE, errno.EACCES}:
                 raise PortTaken(f"{self._host}:{self._port}", "OTLP/HTTP") from error
             raise
-        return int(self._listener.sockets[0].getsockname()[1])
+        self._listeners = [listener]
+        if renewal is not None:
+            self._renewing = asyncio.create_task(self._renew(renewal, server))
+        return int(listener.sockets[0].getsockname()[1])
+
+    async def _renew(self, renewal: Renewal, server: _Server) -> None:
+        """Listen on the same sockets with renewed TLS files. Connections that are open keep what they have.
+
+        A new context, because one that is in use can only be given more client authorities, never fewer.
+        """
+        while True:
+            await asyncio.sleep(_LOOK)
+            if fresh := await asyncio.to_thread(renewal.look):
+                try:
+                    await self._relisten(server, fresh.context)
+                except OSError as error:
+                    _log.warning("renewed TLS files are not in use yet", reason=error.strerror)
+                    renewal.forget()
+
+    async def _relisten(self, server: _Server, context: ssl.SSLContext) -> None:
+        loop = asyncio.get_running_loop()
+        old = tuple(self._listeners)
+        for socket in [socket.dup() for listener in old for socket in listener.sockets]:
+            self._listeners.append(await loop.create_server(server, sock=socket, ssl=context, backlog=_BACKLOG))
+        for listener in old:
+            listener.close()
+            self._listeners.remove(listener)
 
     async def stop(self, grace: float) -> None:
         """Take no more connections, give requests under way ``grace`` seconds, then close what is left.
@@ -68,10 +102,14 @@ class HttpReceiver:
         New requests on open connections are asked to come back.
         """
         self._stopping = True
-        listener, server = self._listener, self._server
-        self._listener = self._server = None
-        if listener is not None and server is not None:
-            listener.close()
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.wait([self._renewing])
+        listeners, self._listeners = self._listeners, []
+        server, self._server = self._server, None
+        if server is not None:
+            for listener in listeners:
+                listener.close()
             await self._until_idle(grace)
             server.pre_shutdown()
             await server.shutdown(0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ def _yaml(path: str) -> Any:
 
 COMPOSE = _yaml("deploy/compose.yaml")
 COLLECTOR = _yaml("otelcol-config.yaml")
+OVERLAYS = sorted(file.name for file in (DEPLOY / "collector").glob("*.yaml") if file.name != "builder-config.yaml")
 KUBERNETES = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "tokentide.yaml").read_text(encoding="utf-8")))
 
 
@@ -73,7 +75,8 @@ def test_every_variable_is_known() -> None:
     provisioning = "".join(file.read_text() for file in (ROOT / "grafana" / "provisioning").rglob("*.yaml"))
     assert set(re.findall(r"\$\{(\w+)\}", provisioning)) <= set(COMPOSE["services"]["grafana"]["environment"])
     collector = (ROOT / "otelcol-config.yaml").read_text(encoding="utf-8")
-    assert set(re.findall(r"\$\{env:(\w+)\}", collector)) == set(COMPOSE["services"]["collector"]["environment"])
+    given = set(COMPOSE["services"]["collector"]["environment"])
+    assert set(re.findall(r"\$\{env:(\w+)\}", collector)) <= given <= set(re.findall(r"\$\{env:(\w+)", collector))
     users = (DEPLOY / "clickhouse" / "users.xml").read_text(encoding="utf-8")
     assert set(re.findall(r'from_env="(\w+)"', users)) <= set(COMPOSE["services"]["clickhouse"]["environment"])
 
@@ -96,7 +99,7 @@ def test_the_collector_wires_what_it_defines() -> None:
     for kind in ("receivers", "processors", "exporters"):
         assert {part for pipeline in pipelines.values() for part in pipeline[kind]} == {*COLLECTOR[kind]}
     assert {*COLLECTOR["service"]["extensions"]} == {*COLLECTOR["extensions"]}
-    assert all("otlphttp" in pipeline["exporters"] for pipeline in pipelines.values())
+    assert all("otlp_grpc" in pipeline["exporters"] for pipeline in pipelines.values())
 
 
 @pytest.mark.parametrize("manifest", KUBERNETES, ids=lambda manifest: manifest["kind"])
@@ -113,7 +116,7 @@ def test_the_ports_are_those_of_the_service() -> None:
     assert {each["containerPort"] for each in container["ports"]} == ports
     assert {each["port"] for each in KUBERNETES[0]["spec"]["ports"]} == ports
     environment = COMPOSE["services"]["collector"]["environment"]
-    assert environment["TOKENTIDE_ENDPOINT"].endswith(f":{defaults['ingest.http.port']}")
+    assert environment["TOKENTIDE_ENDPOINT"].endswith(f":{defaults['ingest.grpc.port']}")
     assert environment["TOKENTIDE_METRICS"].endswith(f":{defaults['health.port']}")
 
 
@@ -125,3 +128,32 @@ def test_alertmanager_routes_to_receivers_that_exist() -> None:
     assert all(route["receiver"] in receivers for route in config["route"].get("routes", []))
     labels = {"alertname", "tenant", "team", "owner", "budget", "requested_model", "deployment_id"}
     assert all({*rule["equal"]} <= labels for rule in config["inhibit_rules"])
+
+
+@pytest.mark.parametrize("name", ["otelcol-config.yaml", *(f"deploy/collector/{name}" for name in OVERLAYS)])
+def test_a_collector_file_explains_its_variables(name: str) -> None:
+    """Every variable that a Collector file reads is explained at its top or in the base file, and none else is."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    base = (ROOT / "otelcol-config.yaml").read_text(encoding="utf-8")
+    read = set(re.findall(r"\$\{env:(\w+)", text))
+    explained, known = (set(re.findall(r"\b[A-Z]+_[A-Z_]+\b", _head(of))) for of in (text, base))
+    assert read <= explained | known
+    assert explained <= read | known
+
+
+def _head(text: str) -> str:
+    """The comment at the top of a file."""
+    return "\n".join(itertools.takewhile(lambda line: line.startswith("#"), text.splitlines()))
+
+
+def test_every_part_of_a_collector_file_is_in_the_recipe() -> None:
+    """The binary that the recipe makes has every component that the files name, all of one release."""
+    recipe = _yaml("deploy/collector/builder-config.yaml")
+    kinds = ("extensions", "receivers", "processors", "exporters")
+    modules = [part["gomod"].split() for kind in kinds for part in recipe[kind]]
+    assert {version for _, version in modules} == {f"v{recipe['dist']['version']}"}
+    built = {re.sub(r"(extension|receiver|processor|exporter)$", "", path.split("/")[-1]) for path, _ in modules}
+    for name in ("otelcol-config.yaml", *(f"deploy/collector/{name}" for name in OVERLAYS)):
+        for component in (part.split("/")[0] for kind in kinds for part in _yaml(name).get(kind, {})):
+            plain = component.replace("_", "").replace("otlpgrpc", "otlp")
+            assert plain in built, (name, component)

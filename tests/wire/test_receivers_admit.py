@@ -79,15 +79,33 @@ def test_bytes_in_flight_are_bounded_and_given_back(requests: list[list[int]]) -
     open_ones = [door.reserve() for _ in requests]
     for reservation, sizes in zip(open_ones, requests, strict=True):
         for size in sizes:
-            before = door._in_flight
+            before = door.in_flight
             try:
                 reservation.grow(size)
             except RetryLater as later:
                 assert later.reason is Reason.OVERLOADED
                 assert before + size > 4 * MIB
-                assert door._in_flight == before
-            assert door._in_flight <= 4 * MIB
+                assert door.in_flight == before
+            assert door.in_flight <= 4 * MIB
     for reservation in open_ones:
         with reservation:
             pass
-    assert door._in_flight == 0
+    assert door.in_flight == 0
+
+
+def test_another_listener_has_other_tokens_and_the_same_bounds() -> None:
+    """Bytes in flight at one listener leave as much less room at the other; its tokens are its own, and it has some."""
+    door = Admission({}, 10, 10, 10)
+    other = door.closed_to_all_but({token_hash("ours"): "tenant"})
+    assert door.authenticate({}) == "default"
+    assert other.authenticate({"authorization": "Bearer ours"}) == "tenant"
+    with pytest.raises(Refused):
+        other.authenticate({})
+    with other.reserve() as room:
+        room.grow(8)
+        assert door.in_flight == 8
+        with pytest.raises(RetryLater):
+            door.room_for(3)
+    assert door.in_flight == 0
+    with pytest.raises(ValueError, match="open to all"):
+        door.closed_to_all_but({})

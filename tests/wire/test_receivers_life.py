@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import aiohttp
 import grpc
@@ -16,6 +13,7 @@ import pytest
 
 from otel_exporter.receivers import Admission, GrpcReceiver, HttpReceiver, PortTaken, Tls
 from processors.batch import Signal
+from tests.certificates import Authority
 from tests.wire.receivers_door import (
     EXPORT,
     PROTOBUF,
@@ -167,43 +165,24 @@ async def test_a_stopped_port_is_free_again() -> None:
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with an authority (ca.pem) and what it signed for localhost: server.pem and client.pem with keys."""
-    folder = tmp_path_factory.mktemp("tls")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=authority")
-    (folder / "san").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    for name in ("server", "client"):
-        openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "san")
-        openssl("x509", "-req", "-in", f"{name}.csr", *signed, "-out", f"{name}.pem")
-    return folder
-
-
-def client_context(folder: Path, *, with_certificate: bool) -> ssl.SSLContext:
-    """How a TLS client of the test connects."""
-    context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
-    if with_certificate:
-        context.load_cert_chain(folder / "client.pem", folder / "client.key")
-    return context
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Signed one server and one client."""
+    return Authority(tmp_path_factory.mktemp("tls"), "server", "client")
 
 
 @pytest.mark.parametrize("mutual", [False, True])
 @on_loop
-async def test_tls_and_mutual_tls(certificates: Path, mutual: bool) -> None:
+async def test_tls_and_mutual_tls(authority: Authority, mutual: bool) -> None:
     """Both receivers speak TLS, and with a client authority only to senders that it signed."""
-    authority = certificates / "ca.pem"
-    tls = Tls(certificates / "server.pem", certificates / "server.key", authority if mutual else None)
-    root, key, chain = (authority, certificates / "client.key", certificates / "client.pem")
+    folder, root = authority.folder, authority.root
+    tls = Tls(folder / "server.pem", folder / "server.key", root if mutual else None)
     async with door(tls=tls) as house:
         for known in (True, False):
             url = f"https://localhost:{house.http_port}/v1/traces"
-            connector = aiohttp.TCPConnector(ssl=client_context(certificates, with_certificate=known))
-            pair = (key.read_bytes(), chain.read_bytes()) if known else (None, None)
+            connector = aiohttp.TCPConnector(ssl=authority.client("client" if known else None))
+            pair = (
+                ((folder / "client.key").read_bytes(), (folder / "client.pem").read_bytes()) if known else (None, None)
+            )
             credentials = grpc.ssl_channel_credentials(root.read_bytes(), *pair)
             async with (
                 aiohttp.ClientSession(connector=connector) as session,

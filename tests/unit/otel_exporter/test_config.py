@@ -268,3 +268,15 @@ def test_any_yaml_loads_or_faults(value: Any) -> None:
             assert isinstance(load(Path(file.name)), Configuration)
         except ConfigFaults as found:
             assert found.faults
+
+
+def test_tls_files_go_together() -> None:
+    """A certificate needs its key and the other way round; a client authority counts as asking who sends."""
+    grpc = "TOKENTIDE_INGEST__GRPC__"
+    assert "ingest.grpc.tls.key" in faults(None, {f"{grpc}TLS__CERTIFICATE": "c"})
+    assert "ingest.grpc.tls.certificate" in faults(None, {f"{grpc}TLS__KEY": "k"})
+    assert "ingest.grpc.tls.certificate" in faults(None, {f"{grpc}TLS__CLIENT_AUTHORITY": "a"})
+    pair = {f"{grpc}HOST": "0.0.0.0", f"{grpc}TLS__CERTIFICATE": "c", f"{grpc}TLS__KEY": "k"}
+    assert "ingest.grpc.host" in faults(None, pair)
+    mutual = load(None, {**pair, f"{grpc}TLS__CLIENT_AUTHORITY": "a"}).settings.ingest.grpc
+    assert mutual.tls.client_authority == Path("a")
