@@ -6,6 +6,7 @@ COPY otel_exporter otel_exporter
 COPY processors processors
 COPY clickhouse_schema clickhouse_schema
 COPY grafana grafana
+COPY alerting alerting
 RUN python -m venv /opt/tokentide \
     && /opt/tokentide/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
     && /opt/tokentide/bin/pip install --no-cache-dir --no-deps .

@@ -11,12 +11,29 @@ from typing import Final
 import polars as pl
 
 from processors import landing
-from processors.contract import LEDGER_SCHEMA
+from processors.contract import LEDGER_SCHEMA, MAP
 
 DATABASE: Final = "otel"
 
+_MILLISECOND: Final = pl.Datetime("ms", "UTC")
+ALERT_STATE: Final = pl.Schema(
+    {
+        **dict.fromkeys(("rule", "rule_group", "fingerprint", "tenant", "severity"), pl.String()),
+        **dict.fromkeys(("labels", "annotations"), MAP),
+        "state": pl.String(),
+        "value": pl.Float64(),
+        **dict.fromkeys(
+            ("active_at", "fired_at", "keep_until", "resolved_at", "last_sent_at", "updated_at"), _MILLISECOND
+        ),
+    }
+)
+
 #: The frame each table takes, columns in insert order.
-LANDING: Final[dict[str, pl.Schema]] = {**landing.LANDING, "genai_ledger": LEDGER_SCHEMA}
+LANDING: Final[dict[str, pl.Schema]] = {
+    **landing.LANDING,
+    "genai_ledger": LEDGER_SCHEMA,
+    "alert_state": ALERT_STATE,
+}
 
 #: Insert columns per table.
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {table: tuple(schema) for table, schema in LANDING.items()}
@@ -65,6 +82,7 @@ PARTITIONED_BY: Final[dict[str, tuple[str, str]]] = {
     "genai_refusals": ("observed_at", "1mo"),
     "genai_content": ("last_seen", "1d"),
     "genai_ledger": ("started_at", "1mo"),
+    "alert_state": ("active_at", "1mo"),
 }
 
 

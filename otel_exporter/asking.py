@@ -84,9 +84,10 @@ def _require_data(data_dir: Path) -> None:
         raise Refused(Reason.STORE, f"there are no data in {data_dir} yet: tokentide serve, ingest or demo brings some")
 
 
-def direct(store: Store, longest_seconds: int = 0) -> AskIn:
-    """Ask ``store``; a question that takes longer than ``longest_seconds`` fails (0: however long)."""
-    settings = _SETTINGS | {"max_execution_time": str(longest_seconds)}
+def direct(store: Store, longest_seconds: int = 0, most_rows: int = 0) -> AskIn:
+    """Ask ``store``; a question that takes longer, or answers more rows, fails (0: without bound)."""
+    bounds = {"max_execution_time": longest_seconds, "max_result_rows": most_rows}
+    settings = _SETTINGS | {name: str(bound) for name, bound in bounds.items()} | {"result_overflow_mode": "'throw'"}
     clause = " SETTINGS " + ", ".join(f"{name} = {value}" for name, value in settings.items())
 
     def ask(sql: str, parameters: Mapping[str, str], fmt: str = ROWS, /) -> bytes:

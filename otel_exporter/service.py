@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from otel_exporter import runfile
+from otel_exporter.alerts import Alerting
 from otel_exporter.asking import bounded
 from otel_exporter.assembly import Assembly, assembled
 from otel_exporter.checklist import Checklist
@@ -26,6 +27,7 @@ from otel_exporter.pipeline import Pipeline
 from otel_exporter.preview.dashboards import DIRECTORY, Dashboards
 from otel_exporter.preview.pages import Pages
 from otel_exporter.receivers import Admission, GrpcReceiver, HttpReceiver, token_hash
+from otel_exporter.schedule import Job, Scheduler
 
 if TYPE_CHECKING:
     from clickhouse_schema.store import Store
@@ -89,6 +91,7 @@ class Service:
             doors.push_async_callback(asyncio.to_thread, writer.stop)
             pipeline.start()
             doors.push_async_callback(asyncio.to_thread, pipeline.stop)
+            doors.push_async_callback(asyncio.to_thread, (await asyncio.to_thread(_scheduled, self._settings, parts)))
             addresses |= await self._receive(doors, pipeline, token)
             yield addresses
 
@@ -163,6 +166,27 @@ class _WriterThread:
 
 def _sentence(error: Exception) -> str | None:
     return explain(error)[0]
+
+
+def _scheduled(settings: Settings, parts: Assembly) -> Callable[[], None]:
+    """Start what is done on a schedule; how to stop it.
+
+    Whoever adds a job makes an `otel_exporter.schedule.Job` and puts it into this list.
+    """
+    scheduler = Scheduler()
+    jobs: list[Job] = []
+    alerting = None
+    if settings.alerting.enabled:
+        alerting = Alerting(settings, parts.store, parts.spool, lambda: scheduler.failing)
+        jobs += alerting.jobs()
+    scheduler.start(jobs)
+
+    def stop() -> None:
+        scheduler.stop(DRAIN_SECONDS)
+        if alerting is not None:
+            alerting.stop(GRACE_SECONDS)
+
+    return stop
 
 
 def _address(host: str, port: int) -> str:

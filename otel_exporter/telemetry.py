@@ -173,6 +173,91 @@ class Metric(Enum):
         "Old while the spool is not empty: the writer is stuck.",
     )
 
+    JOB_RUNS = Declared(
+        "tokentide_job_runs_total",
+        "counter",
+        ("job", "outcome"),
+        "Runs of scheduled jobs, by outcome: `ok` or `failed`.",
+        "`failed` grows: the log names the job and what stopped it.",
+    )
+    JOB_SECONDS = Declared(
+        "tokentide_job_seconds_total",
+        "counter",
+        ("job",),
+        "Wall seconds scheduled jobs took.",
+        "Grows as fast as the clock: the job takes longer than its interval.",
+    )
+    JOB_MISSED = Declared(
+        "tokentide_job_missed_total",
+        "counter",
+        ("job",),
+        "Times a scheduled job was due and did not run: the run before was still going, or the machine slept.",
+        "Steadily growing: the job is too slow for its interval.",
+    )
+    JOB_LAST_SUCCESS = Declared(
+        "tokentide_job_last_success_timestamp_seconds",
+        "gauge",
+        ("job",),
+        "When a scheduled job last ended well (Unix time).",
+        "Old: alerts or forecasts are not computed any more.",
+    )
+    ALERTS = Declared(
+        "tokentide_alerts",
+        "gauge",
+        ("rule", "state"),
+        "Alerts there are now, by rule and state: `pending` or `firing`.",
+        "`tokentide alerts list` shows them.",
+    )
+    ALERT_RULE_FAILURES = Declared(
+        "tokentide_alert_rule_failures_total",
+        "counter",
+        ("rule",),
+        "Evaluations that failed; the rule keeps its state meanwhile.",
+        "`tokentide alerts check` on the file named in the log.",
+    )
+    ALERT_RULE_HEALTHY = Declared(
+        "tokentide_alert_rule_healthy",
+        "gauge",
+        ("rule", "kind"),
+        "1 for how the rule's last evaluation went: `ok`, `failed`, or `absent` (its data are too old), else 0.",
+        "`failed`: see above. `absent`: look at what fills its tables.",
+    )
+    ALERT_RULES_REFUSED = Declared(
+        "tokentide_alert_rules_refused",
+        "gauge",
+        (),
+        "Mistakes in rule files; the rules that have them are not evaluated.",
+        "Any: `tokentide alerts check` lists them.",
+    )
+    ALERTS_SENT = Declared(
+        "tokentide_alerts_sent_total",
+        "counter",
+        ("alertmanager",),
+        "Alerts an Alertmanager took, resends included.",
+        "Flat while alerts fire: see failures.",
+    )
+    ALERTS_FAILED = Declared(
+        "tokentide_alerts_send_failures_total",
+        "counter",
+        ("alertmanager",),
+        "Alerts an Alertmanager did not take; they are tried again.",
+        "Look whether it lives and whether its credentials hold.",
+    )
+    ALERTS_DROPPED = Declared(
+        "tokentide_alerts_dropped_total",
+        "counter",
+        ("alertmanager",),
+        "Alerts given up for one Alertmanager: it declined them, they waited too long, or the queue was full.",
+        "Any: the log says why.",
+    )
+    ALERTS_WAITING = Declared(
+        "tokentide_alerts_waiting",
+        "gauge",
+        ("alertmanager",),
+        "Alerts that wait for an Alertmanager.",
+        "Growing: it is away.",
+    )
+
     def __init__(self, declared: Declared) -> None:
         self.declared = declared
         self._collector = _collector(declared)

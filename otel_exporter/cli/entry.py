@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from otel_exporter.cli import (
+    alerts,
     config,
     demo,
     doctor,
@@ -45,7 +46,7 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
-for group in (forecast.app, migrate.app, config.app, spool.app):
+for group in (forecast.app, migrate.app, config.app, spool.app, alerts.app):
     app.add_typer(group)
 
 

@@ -132,3 +132,18 @@ Size = Annotated[int, BeforeValidator(size), Field(gt=0), SizeMark()]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Tenant = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Factory = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+
+
+def web_address(value: object) -> object:
+    """An http(s) address, possibly with a path; it holds no credential, so it may be shown.
+
+    Raises:
+        ValueError: it is none; the message does not repeat it (it may hold a password).
+    """
+    if not isinstance(value, str) or not _WEB_ADDRESS.fullmatch(value):
+        raise ValueError("must be an address such as https://alertmanager:9093, without name and password in it")
+    return value
+
+
+_WEB_ADDRESS: Final = re.compile(r"https?://[^/@?#\s]+(/[^@?#\s]*)?")
+WebAddress = Annotated[str, BeforeValidator(web_address)]
