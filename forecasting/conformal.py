@@ -7,19 +7,22 @@ never includes the origin it judges, so few origins make wide intervals.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from scipy.special import ndtri
 
 from forecasting.arrays import Floats
+from forecasting.futures import normals
 
-LEVELS: Final = (0.50, 0.80, 0.95)
 #: Steps at each side that say something about a step's size.
 _NEIGHBOURS: Final = 2
 #: Origins' worth of belief that all steps err alike.
 _ALIKE: Final = 2.0
+#: A step's usual size is at least this share of the mean error: where all others erred by nothing, one error is no
+#: multiple of nothing.
+_LEAST: Final = 0.25
 #: Prior share of an error's variance that lasts for the whole horizon, and the origins' worth of it.
 _LASTING: Final = 0.3
 _PRIOR_ORIGINS: Final = 2.0
@@ -44,6 +47,13 @@ class Spread:
     def width(self, level: float) -> Floats:
         """Half the width of the interval at each step."""
         return self.size * _quantile(self.judged, level)
+
+
+def reaching(short: Spread, steps: int) -> Spread:
+    """The same for ``steps`` steps: beyond what was tested, errors grow as those of a random walk would."""
+    tested = len(short.size)
+    grown = np.sqrt(np.maximum(np.arange(1, steps + 1) / tested, 1.0))
+    return replace(short, size=np.pad(short.size, (0, max(steps - tested, 0)), mode="edge")[:steps] * grown)
 
 
 def _quantile(judged: Floats, level: float) -> float:
@@ -91,7 +101,8 @@ def judge(errors: Floats) -> Floats:
     if len(errors) == 1:
         return np.asarray(errors / sizes(errors))
     others = [np.delete(errors, origin, axis=0) for origin in range(len(errors))]
-    return np.stack([row / sizes(rest) for row, rest in zip(errors, others, strict=True)])
+    least = _LEAST * float(np.nanmean(np.abs(errors)))
+    return np.stack([row / np.maximum(sizes(rest), least) for row, rest in zip(errors, others, strict=True)])
 
 
 def coverage(errors: Floats, level: float) -> float | None:
@@ -128,15 +139,7 @@ def futures(middle: Floats, errors: Spread, count: int, seed: int) -> Floats:
     Errors of one future belong together: a part lasts over the whole horizon, the rest fades from step to step
     (a Gaussian copula), so that sums over the horizon are as uncertain as they were in the backtest.
     """
-    rng = np.random.default_rng(seed)
-    steps = len(middle)
-    fading = np.empty((count, steps))
-    fading[:, 0] = rng.standard_normal(count)
-    fresh = rng.standard_normal((count, steps)) * np.sqrt(1 - errors.carried**2)
-    for step in range(1, steps):
-        fading[:, step] = errors.carried * fading[:, step - 1] + fresh[:, step]
-    common = rng.standard_normal((count, 1))
-    normal = np.sqrt(errors.lasting) * common + np.sqrt(1 - errors.lasting) * fading
+    normal = normals((count, len(middle)), errors.lasting, errors.carried, seed)
     return np.asarray(middle + np.sign(normal) * _magnitude(np.abs(normal), errors))
 
 

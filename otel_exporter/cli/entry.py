@@ -11,6 +11,7 @@ import typer
 from otel_exporter.cli import (
     alerts,
     anomalies,
+    budgets,
     config,
     demo,
     doctor,
@@ -41,6 +42,7 @@ for command in (
     ingest.ingest,
     query.query,
     report.report,
+    budgets.budgets,
     anomalies.anomalies,
     explain.explain,
     reprice.reprice,

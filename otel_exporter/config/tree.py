@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from otel_exporter.config.values import Factory, Port, Secret, ServerUrl, Size, Tenant, WebAddress
+from otel_exporter.config.alerting import AlertingSettings
+from otel_exporter.config.budgets import BudgetSettings
+from otel_exporter.config.foresight import AnomalySettings, ForecastSettings
+from otel_exporter.config.section import Broken, Section, unsendable
+from otel_exporter.config.values import Factory, Port, Secret, ServerUrl, Size, Tenant
 
 MIB = 2**20
 GIB = 2**30
-Broken = tuple[tuple[str | int, ...], str]  # path from the section, reason
 
 
 def is_loopback(host: str) -> bool:
@@ -31,27 +32,6 @@ def is_loopback(host: str) -> bool:
 
 def _exposed(host: str, why: str, remedy: str) -> str:
     return f"{host} is reachable from other machines and {why}: bind 127.0.0.1 or set {remedy}: true"
-
-
-def _unsendable(name: str, token: Secret) -> Iterator[Broken]:
-    if not all("!" <= character <= "~" for character in token.reveal()):
-        yield (name,), "must be printable ASCII without spaces, or no HTTP header can carry it"
-
-
-class Section(BaseModel):
-    """A frozen node of the tree; unknown keys are faults."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def broken_rules(self) -> Iterator[Broken]:
-        """The rules between the values of this section that do not hold."""
-        yield from ()
-
-    @model_validator(mode="after")
-    def _keep_rules(self) -> Self:
-        if broken := list(self.broken_rules()):
-            raise PydanticCustomError("rules", "{broken}", {"broken": broken})
-        return self
 
 
 class StoreSettings(Section):
@@ -134,7 +114,7 @@ class KeySettings(Section):
     def broken_rules(self) -> Iterator[Broken]:
         """A key has a token, and a header can carry it."""
         if self.token:
-            yield from _unsendable("token", self.token)
+            yield from unsendable("token", self.token)
         elif self.token_file is None:
             yield ("token",), "is required (or token_file)"
 
@@ -178,7 +158,7 @@ class IngestSettings(Section):
         if len(self.credentials) < (self.token is not None) + sum(key.token is not None for key in self.keys):
             yield ("keys",), "the same token appears twice"
         if self.token:
-            yield from _unsendable("token", self.token)
+            yield from unsendable("token", self.token)
 
 
 class HealthSettings(Listener):
@@ -319,136 +299,6 @@ class RetentionSettings(Section):
     rollup_end_user: Days = Field(default=400, description="Sums by day and end user.")
 
 
-class ForecastSettings(Section):
-    """What forecasts may know and cost."""
-
-    country: str = Field(
-        default="",
-        pattern=r"^([A-Z]{2})?$",
-        description="Country (ISO 3166, `DE`) whose holidays Prophet takes into account; empty: none.",
-    )
-    prophet_series: int = Field(
-        default=20, ge=0, description="Prophet takes part in daily forecasts of so many of the largest series."
-    )
-
-
-class AlertmanagerSettings(Section):
-    """One Alertmanager; of a cluster, name every peer."""
-
-    url: WebAddress = Field(description="Its address, such as `http://alertmanager:9093`; a path in front is fine.")
-    username: str | None = Field(default=None, description="Name for basic authentication.")
-    password: Secret | None = Field(default=None, description="Password for basic authentication.")
-    password_file: Path | None = Field(default=None, description="File holding `password`.")
-    bearer_token: Secret | None = Field(default=None, description="Sent as `Authorization: Bearer`.")
-    bearer_token_file: Path | None = Field(default=None, description="File holding `bearer_token`.")
-    ca_file: Path | None = Field(default=None, description="Certificates to trust instead of the system's.")
-    cert_file: Path | None = Field(default=None, description="Our certificate, when it asks for one.")
-    key_file: Path | None = Field(default=None, description="Key of `cert_file`.")
-    insecure_skip_verify: bool = Field(default=False, description="Believe any certificate.")
-    timeout_seconds: int = Field(default=10, gt=0, description="Seconds it may take to answer.")
-
-    def broken_rules(self) -> Iterator[Broken]:
-        """One way to log in, and a whole one."""
-        if self.username and not (self.password or self.password_file):
-            yield ("password",), "is required with username (or password_file)"
-        if self.username and (self.bearer_token or self.bearer_token_file):
-            yield ("bearer_token",), "cannot go with username: choose one"
-        if self.bearer_token:
-            yield from _unsendable("bearer_token", self.bearer_token)
-
-
-class RuleSettings(Section):
-    """A word on one rule, of ours or of your own."""
-
-    alert: str = Field(min_length=1, description="Name of the rule.")
-    enabled: bool | None = Field(default=None, description="Switch it on or off.")
-    min_usd: Decimal | None = Field(default=None, ge=0, description="Dollars below which a row is no alert.")
-    min_calls: int | None = Field(default=None, ge=0, description="Calls below which a row is no alert.")
-
-    @property
-    def changes(self) -> dict[str, Any]:
-        """What is said, by the rule's own names."""
-        said = {"enabled": self.enabled, "min_usd": self.min_usd, "min_calls": self.min_calls}
-        return {name: value for name, value in said.items() if value is not None}
-
-
-class AlertingSettings(Section):
-    """Rules, and who is told: see [alerts](alerts.md)."""
-
-    enabled: bool = Field(default=True, description="Evaluate rules while `serve` runs.")
-    builtin: bool = Field(default=True, description="Evaluate the rules that come with Tokentide.")
-    rule_files: tuple[Path, ...] = Field(
-        default=(), description="Rule files of your own. A rule with the name of one of ours takes its place."
-    )
-    rules: tuple[RuleSettings, ...] = Field(default=(), description="Words on single rules.")
-    alertmanagers: tuple[AlertmanagerSettings, ...] = Field(
-        default=(), description="Who is told; none: alerts are only kept in `alert_state`."
-    )
-    external_labels: dict[str, str] = Field(default={}, description="Labels of every alert, such as `cluster: eu`.")
-    owners: dict[str, str] = Field(
-        default={}, description="Team to `owner`, the label alerts are routed by, when the data do not name one."
-    )
-    suppressions: tuple[dict[str, Any], ...] = Field(
-        default=(), description="Windows in which nothing new is announced: see [alerts](alerts.md#suppressions)."
-    )
-    resend_delay_seconds: int = Field(default=60, gt=0, description="Seconds after which a firing alert is sent again.")
-    grafana_url: WebAddress | None = Field(default=None, description="Where `dashboard_url` points.")
-    runbook_url: str = Field(default="docs/alerts.md", description="Page that `runbook_url` points into.")
-
-    def broken_rules(self) -> Iterator[Broken]:
-        """What the windows cannot be read as, they say themselves; labels are what Alertmanager takes."""
-        from alerting.files import LABEL
-        from alerting.suppression import suppression
-
-        for index, said in enumerate(self.suppressions):
-            try:
-                suppression(said)
-            except ValueError as error:
-                yield ("suppressions", index), str(error)
-        for name in self.external_labels:
-            if not LABEL.fullmatch(name):
-                yield ("external_labels", name), "must be letters, digits and underscores"
-
-
-Metric = Literal["cost_usd", "calls", "error_rate", "latency_ms", "cost_per_call_usd"]
-Axis = Literal[
-    "team", "application", "user_id", "api_key_alias", "provider", "model", "requested_model", "organization",
-    "project", "cost_center", "owner", "environment", "agent", "deployment_id",
-]  # fmt: skip
-
-
-class AnomalySettings(Section):
-    """What is watched for anomalies, and from which volume on it matters (docs/anomalies.md)."""
-
-    metrics: tuple[Metric, ...] = Field(
-        min_length=1,
-        default=("cost_usd", "calls", "error_rate", "latency_ms", "cost_per_call_usd"),
-        description="Metrics that are watched, by the hour.",
-    )
-    axes: tuple[Literal["total"] | Axis, ...] = Field(
-        default=("total", "team"), description="What is watched apart: `total`, and each value of these columns."
-    )
-    causes: tuple[Axis, ...] = Field(
-        default=("team", "application", "user_id", "api_key_alias", "model"),
-        description="Columns whose values are named as the cause of an incident.",
-    )
-    sensitivity: float = Field(
-        default=1.0, gt=0, le=10, description="2 reports what is half as far from everything seen before, 0.5 twice."
-    )
-    min_ratio: float = Field(default=2.0, ge=1, description="How many times the expected it takes at least.")
-    min_usd: float = Field(default=5.0, ge=0, description="Spend of an hour beyond the expected that matters, USD.")
-    min_calls: int = Field(
-        default=20, ge=1, description="Calls of an hour beyond the expected that matter, and that a ratio needs."
-    )
-    min_errors: int = Field(default=5, ge=1, description="Failed calls of an hour that an error rate needs.")
-    min_history_days: int = Field(default=7, ge=1, description="Days a series is only learnt before it is judged.")
-    most: int = Field(default=200, ge=1, description="Series of an axis at most, those with the most calls.")
-    session_usd: float = Field(
-        default=5.0, ge=0, description="Spend of one session within an hour from which it can be a runaway, USD."
-    )
-    session_calls: int = Field(default=30, ge=2, description="Calls within an hour from which it can be a loop.")
-
-
 class LogSettings(Section):
     """Our own log, on standard error."""
 
@@ -477,4 +327,12 @@ class Settings(Section):
     retention: RetentionSettings = Field(default=RetentionSettings(), description="How long rows are kept, in days.")
     forecast: ForecastSettings = Field(default=ForecastSettings(), description="Forecasts.")
     anomalies: AnomalySettings = Field(default=AnomalySettings(), description="Anomalies.")
+    budgets: tuple[BudgetSettings, ...] = Field(default=(), description="Budgets: see [budgets](budgets.md).")
     log: LogSettings = Field(default=LogSettings(), description="Our own log.")
+
+    def broken_rules(self) -> Iterator[Broken]:
+        """A budget has a name of its own in its tenant."""
+        names = [(one.tenant or self.ingest.tenant, one.name) for one in self.budgets]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield ("budgets", index, "name"), "the same name appears twice"

@@ -6,7 +6,8 @@ from typing import get_args
 
 from forecasting.anomalies.policy import AXES, MEASURES, TOTAL, Policy
 from otel_exporter.anomalies import policy
-from otel_exporter.config.tree import Axis, Metric, Settings
+from otel_exporter.config.foresight import Axis, Metric
+from otel_exporter.config.tree import Settings
 
 
 def test_the_configuration_says_what_the_detectors_know() -> None:
