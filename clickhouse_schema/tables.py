@@ -64,9 +64,39 @@ _FORECAST: Final[list[tuple[str, pl.DataType | type[pl.DataType]]]] = [
     ("history", pl.UInt32),
     ("note", pl.String),
     ("computed_at", _MOMENT),
+    ("lasting", pl.Float64),
+    ("carried", pl.Float64),
+]
+_BUDGET: Final[list[tuple[str, pl.DataType | type[pl.DataType]]]] = [
+    ("as_of", _MOMENT),
+    ("tenant", pl.String),
+    ("budget", pl.String),
+    ("labels", MAP),
+    ("period", pl.String),
+    ("timezone", pl.String),
+    ("period_start", _MOMENT),
+    ("period_end", _MOMENT),
+    ("soft_usd", MONEY),
+    ("hard_usd", MONEY),
+    ("owner", pl.String),
+    ("source", pl.String),
+    ("spent_usd", MONEY),
+    ("expected_usd", pl.Float64),
+    ("burn_rate", pl.Float64),
+    ("forecast_p10", pl.Float64),
+    ("forecast_p50", pl.Float64),
+    ("forecast_p90", pl.Float64),
+    ("levels", pl.List(pl.Float64)),
+    ("totals_usd", pl.List(pl.Float64)),
+    ("overrun_probability", pl.Float64),
+    ("exhausted_at", _MOMENT),
+    ("exhausted_earliest", _MOMENT),
+    ("exhausted_latest", _MOMENT),
+    ("run_id", pl.String),
+    ("computed_at", _MOMENT),
 ]
 #: Tables that are computed from the others, not landed: the frame each takes.
-DERIVED: Final[dict[str, pl.Schema]] = {"genai_forecast": pl.Schema(_FORECAST)}
+DERIVED: Final[dict[str, pl.Schema]] = {"genai_forecast": pl.Schema(_FORECAST), "genai_budget": pl.Schema(_BUDGET)}
 #: Insert columns of every table.
 INSERTED: Final[dict[str, tuple[str, ...]]] = {
     **COLUMNS,

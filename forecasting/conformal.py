@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from forecasting.arrays import Floats
+from forecasting.futures import normals
 
-LEVELS: Final = (0.50, 0.80, 0.95)
 #: Steps at each side that say something about a step's size.
 _NEIGHBOURS: Final = 2
 #: Origins' worth of belief that all steps err alike.
@@ -128,15 +128,7 @@ def futures(middle: Floats, errors: Spread, count: int, seed: int) -> Floats:
     Errors of one future belong together: a part lasts over the whole horizon, the rest fades from step to step
     (a Gaussian copula), so that sums over the horizon are as uncertain as they were in the backtest.
     """
-    rng = np.random.default_rng(seed)
-    steps = len(middle)
-    fading = np.empty((count, steps))
-    fading[:, 0] = rng.standard_normal(count)
-    fresh = rng.standard_normal((count, steps)) * np.sqrt(1 - errors.carried**2)
-    for step in range(1, steps):
-        fading[:, step] = errors.carried * fading[:, step - 1] + fresh[:, step]
-    common = rng.standard_normal((count, 1))
-    normal = np.sqrt(errors.lasting) * common + np.sqrt(1 - errors.lasting) * fading
+    normal = normals((count, len(middle)), errors.lasting, errors.carried, seed)
     return np.asarray(middle + np.sign(normal) * _magnitude(np.abs(normal), errors))
 
 

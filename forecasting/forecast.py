@@ -13,7 +13,8 @@ import numpy as np
 from forecasting import blend, conformal, scores
 from forecasting.arrays import Floats
 from forecasting.backtest import Backtest, backtest, origins, said
-from forecasting.conformal import LEVELS, Spread
+from forecasting.conformal import Spread
+from forecasting.futures import LEVELS
 from forecasting.models import Model, Past
 from forecasting.models.autoregression import (
     AR,

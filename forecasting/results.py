@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from clickhouse_schema.tables import DERIVED
-from forecasting.conformal import LEVELS
+from forecasting.futures import LEVELS
 from forecasting.series import Key
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def _rows(one: Forecast, asked: Question, run_id: str, now: datetime) -> pl.Data
         "history": one.history,
         "note": one.note,
         "computed_at": now,
+        "lasting": 1.0 if one.spread is None else one.spread.lasting,
+        "carried": 0.0 if one.spread is None else one.spread.carried,
     }
     moving = {"bucket": first + step * np.arange(steps), "horizon": np.arange(1, steps + 1), "yhat": one.middle}
     schema = DERIVED[_TABLE]
@@ -59,12 +61,12 @@ def _rows(one: Forecast, asked: Question, run_id: str, now: datetime) -> pl.Data
     )
 
 
-def write(store: Store, frame: pl.DataFrame, token: str) -> None:
+def write(store: Store, frame: pl.DataFrame, token: str, table: str = _TABLE) -> None:
     """Insert rows, once per ``token``."""
     with tempfile.TemporaryDirectory(prefix="tokentide-") as directory:
-        file = Path(directory) / "forecast.arrow"
+        file = Path(directory) / "rows.arrow"
         frame.write_ipc(file)
-        store.insert_file(_TABLE, file, token)
+        store.insert_file(table, file, token)
 
 
 def done(store: Store, asked: Question, horizon: int) -> set[Key]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -12,6 +12,7 @@ import polars as pl
 
 from forecasting.arrays import Floats
 from forecasting.frequency import DAY, HOUR, Frequency
+from forecasting.labels import condition, parameters
 from forecasting.series import Key, Series, missing
 
 if TYPE_CHECKING:
@@ -127,6 +128,20 @@ def series(store: Store, asked: Question, wanted: Sequence[Key]) -> Iterator[Ser
             mine = [key for key in page if key.tenant == tenant]
             found = _values(store, asked, tenant, [key.value for key in mine])
             yield from (_series(key, asked, found[key.value], busy[tenant]) for key in mine if key.value in found)
+
+
+def narrowed(store: Store, asked: Question, key: Key, labels: Mapping[str, str]) -> Series | None:
+    """The series of what carries all ``labels`` (see `forecasting.labels`); None when there is nothing."""
+    rows = store.arrow(
+        f"SELECT bucket, toFloat64(sum({asked.metric})) AS amount FROM {asked.rollup} "
+        f"WHERE tenant = {{tenant:String}} AND {_SPAN}{condition(labels)} "
+        f"GROUP BY bucket HAVING sum(calls) > 0 OR amount != 0 ORDER BY bucket",
+        {**asked.parameters, "tenant": key.tenant, **parameters(labels)},
+    ).with_columns(_place(asked))
+    if rows.is_empty():
+        return None
+    found = rows["amount"].to_numpy(), rows["place"].to_numpy()
+    return _series(key, asked, found, _busy(store, asked, key.tenant))
 
 
 def _values(

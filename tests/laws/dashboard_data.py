@@ -129,7 +129,7 @@ SELECT concat('run-', toString(run.1)) AS run_id, toDateTime($end, 'UTC') - toIn
   metric, series.1 AS axis, series.2 AS value, freq,
   if(freq = 'day', toStartOfDay(as_of), toStartOfHour(as_of)) + if(freq = 'day', toIntervalDay(step), toIntervalHour(step)) AS bucket,
   step AS horizon, 'MSTL' AS model, if(metric = 'cost_usd', 0.05, 120) * series.3 AS yhat, yhat * 0.9, yhat * 1.1,
-  yhat * 0.8, yhat * 1.2, yhat * 0.6, yhat * 1.4, 0.7, 0.1, 0.79, 0.96, 600, '' AS note, now64(3, 'UTC')
+  yhat * 0.8, yhat * 1.2, yhat * 0.6, yhat * 1.4, 0.7, 0.1, 0.79, 0.96, 600, '' AS note, now64(3, 'UTC'), 0.3, 0.5
 FROM (SELECT arrayJoin([(0, 0), (3, 0)]) AS run) AS runs
 CROSS JOIN (SELECT arrayJoin([('total', '', 1.), ('team', 'search', 0.4), ('model', 'gpt-4o', 0.3)]) AS series) AS several
 CROSS JOIN (SELECT arrayJoin(['cost_usd', 'calls', 'input_tokens', 'output_tokens']) AS metric) AS metrics
