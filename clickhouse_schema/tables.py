@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from processors import landing
-from processors.contract import LEDGER_SCHEMA, MAP
+from processors.contract import LEDGER_SCHEMA, MAP, MONEY
 
 DATABASE: Final = "otel"
 

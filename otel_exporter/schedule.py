@@ -31,11 +31,13 @@ class Job:
 
     Attributes:
         run: is told the time and an event that is set when the service stops; long work looks at it.
+        delay: before the first run: what is heavy lets the service start first.
     """
 
     name: str
     interval: timedelta
     run: Callable[[datetime, threading.Event], None]
+    delay: timedelta = timedelta()
 
     @property
     def offset(self) -> float:
@@ -52,13 +54,27 @@ class Scheduler:
         self._stopping = threading.Event()
         self._failing: set[str] = set()
         self._threads: list[threading.Thread] = []
+        self._jobs: dict[str, Job] = {}
+        self._running: dict[str, threading.Lock] = {}
 
     def start(self, jobs: Sequence[Job]) -> None:
         """Begin with these."""
         for job in jobs:
+            self._jobs[job.name] = job
+            self._running[job.name] = threading.Lock()
             thread = threading.Thread(target=self._keep, args=(job,), name=f"job {job.name}", daemon=True)
             self._threads.append(thread)
             thread.start()
+
+    def run_now(self, *names: str) -> None:
+        """Run these, one after the other, in the caller's thread; each waits until it does not run anyway."""
+        for name in names:
+            self._run(self._jobs[name])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The jobs there are."""
+        return tuple(self._jobs)
 
     def stop(self, patience: float) -> None:
         """Start nothing more, and wait for what runs, for at most ``patience`` seconds."""
@@ -73,7 +89,7 @@ class Scheduler:
         return frozenset(self._failing)
 
     def _keep(self, job: Job) -> None:
-        due = self._clock()
+        due = self._clock() + job.delay.total_seconds()
         while self._wait_until(due):
             seen = self._clock()
             if (slept := missed(job, due, seen)) > 0:
@@ -89,6 +105,10 @@ class Scheduler:
         return not self._stopping.is_set()
 
     def _run(self, job: Job) -> None:
+        with self._running[job.name]:
+            self._timed(job)
+
+    def _timed(self, job: Job) -> None:
         began = time.monotonic()
         try:
             job.run(datetime.fromtimestamp(self._clock(), UTC), self._stopping)

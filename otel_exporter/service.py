@@ -22,6 +22,7 @@ from otel_exporter.endpoint.door import ClickHouseDoor
 from otel_exporter.endpoint.engine import Engine
 from otel_exporter.endpoint.request import Sizes
 from otel_exporter.endpoint.users import User, Users
+from otel_exporter.foresight import Foresight
 from otel_exporter.health import Door
 from otel_exporter.pipeline import Pipeline
 from otel_exporter.preview.dashboards import DIRECTORY, Dashboards
@@ -47,6 +48,7 @@ class Service:
         self._started = started
         self._stop = asyncio.Event()
         self._checklist = Checklist(quiet=quiet)
+        self._scheduler = Scheduler()
 
     async def run(self) -> None:
         """Serve until stopped, then store everything that was acknowledged.
@@ -74,6 +76,15 @@ class Service:
         """Ask the service to stop; from its own event loop."""
         self._stop.set()
 
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """What is done on a schedule, by name."""
+        return self._scheduler.names
+
+    def run_now(self, *jobs: str) -> None:
+        """Run these jobs at once, one after the other, in the caller's thread."""
+        self._scheduler.run_now(*jobs)
+
     @asynccontextmanager
     async def _listening(self, parts: Assembly, token: str) -> AsyncIterator[dict[str, str]]:
         """Open the doors; close them in the order that loses nothing: receivers, pipeline, writer, health."""
@@ -91,9 +102,29 @@ class Service:
             doors.push_async_callback(asyncio.to_thread, writer.stop)
             pipeline.start()
             doors.push_async_callback(asyncio.to_thread, pipeline.stop)
-            doors.push_async_callback(asyncio.to_thread, (await asyncio.to_thread(_scheduled, self._settings, parts)))
+            doors.push_async_callback(asyncio.to_thread, (await asyncio.to_thread(self._schedule, parts)))
             addresses |= await self._receive(doors, pipeline, token)
             yield addresses
+
+    def _schedule(self, parts: Assembly) -> Callable[[], None]:
+        """Start what is done on a schedule; how to stop it.
+
+        Whoever adds a job makes an `otel_exporter.schedule.Job` and puts it into this list.
+        """
+        scheduler = self._scheduler
+        jobs: list[Job] = Foresight(self._settings, parts.store).jobs()
+        alerting = None
+        if self._settings.alerting.enabled:
+            alerting = Alerting(self._settings, parts.store, parts.spool, lambda: scheduler.failing)
+            jobs += alerting.jobs()
+        scheduler.start(jobs)
+
+        def stop() -> None:
+            scheduler.stop(DRAIN_SECONDS)
+            if alerting is not None:
+                alerting.stop(GRACE_SECONDS)
+
+        return stop
 
     async def _ask(self, doors: AsyncExitStack, parts: Assembly) -> dict[str, str]:
         """ClickHouse's HTTP interface; a ClickHouse server has its own."""
@@ -166,27 +197,6 @@ class _WriterThread:
 
 def _sentence(error: Exception) -> str | None:
     return explain(error)[0]
-
-
-def _scheduled(settings: Settings, parts: Assembly) -> Callable[[], None]:
-    """Start what is done on a schedule; how to stop it.
-
-    Whoever adds a job makes an `otel_exporter.schedule.Job` and puts it into this list.
-    """
-    scheduler = Scheduler()
-    jobs: list[Job] = []
-    alerting = None
-    if settings.alerting.enabled:
-        alerting = Alerting(settings, parts.store, parts.spool, lambda: scheduler.failing)
-        jobs += alerting.jobs()
-    scheduler.start(jobs)
-
-    def stop() -> None:
-        scheduler.stop(DRAIN_SECONDS)
-        if alerting is not None:
-            alerting.stop(GRACE_SECONDS)
-
-    return stop
 
 
 def _address(host: str, port: int) -> str:

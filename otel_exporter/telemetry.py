@@ -201,6 +201,20 @@ class Metric(Enum):
         "When a scheduled job last ended well (Unix time).",
         "Old: alerts or forecasts are not computed any more.",
     )
+    FORECASTS = Declared(
+        "tokentide_forecasts_total",
+        "counter",
+        ("outcome",),
+        "Series the service forecast on its schedule, by outcome: `ok` or `failed`.",
+        "`failed` grows: the log names the series and why.",
+    )
+    BUDGETS = Declared(
+        "tokentide_budgets",
+        "gauge",
+        ("source",),
+        "Budgets with an outlook, by source: `config`, `gateway`, `outlook` (the plain month of a tenant).",
+        "`gateway` at forecast.gateway_budgets: raise it, or some have no outlook.",
+    )
     ALERTS = Declared(
         "tokentide_alerts",
         "gauge",

@@ -10,6 +10,7 @@ import typer
 
 from otel_exporter.cli import (
     alerts,
+    budgets,
     config,
     demo,
     doctor,
@@ -40,6 +41,7 @@ for command in (
     ingest.ingest,
     query.query,
     report.report,
+    budgets.budgets,
     explain.explain,
     reprice.reprice,
     reconcile.reconcile,

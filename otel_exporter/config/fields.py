@@ -10,7 +10,8 @@ from typing import Any, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from otel_exporter.config.faults import Path
-from otel_exporter.config.tree import Section, Settings
+from otel_exporter.config.section import Section
+from otel_exporter.config.tree import Settings
 from otel_exporter.config.values import Secret
 
 

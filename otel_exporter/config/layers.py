@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from otel_exporter.config.faults import DEFAULT_ORIGIN, Fault, Origin, Path, dotted
 from otel_exporter.config.fields import is_section, item_of, kind_at, secrets_of
+from otel_exporter.config.section import Section
 from otel_exporter.config.sources import Said
-from otel_exporter.config.tree import Section
 from otel_exporter.config.values import Secret
 
 _NOBODY: Final = Origin(DEFAULT_ORIGIN, 0)

@@ -11,7 +11,8 @@ from pydantic.fields import FieldInfo
 
 from otel_exporter.config.faults import Path, dotted
 from otel_exporter.config.load import Configuration
-from otel_exporter.config.tree import Section, Settings
+from otel_exporter.config.section import Section
+from otel_exporter.config.tree import Settings
 from otel_exporter.config.values import Secret, ServerUrl, SizeMark, size_text
 
 

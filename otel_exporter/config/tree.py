@@ -9,16 +9,16 @@ import ipaddress
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
+from otel_exporter.config.budgets import BudgetSettings
+from otel_exporter.config.section import Broken, Section
 from otel_exporter.config.values import Factory, Port, Secret, ServerUrl, Size, Tenant, WebAddress
 
 MIB = 2**20
 GIB = 2**30
-Broken = tuple[tuple[str | int, ...], str]  # path from the section, reason
 
 
 def is_loopback(host: str) -> bool:
@@ -36,22 +36,6 @@ def _exposed(host: str, why: str, remedy: str) -> str:
 def _unsendable(name: str, token: Secret) -> Iterator[Broken]:
     if not all("!" <= character <= "~" for character in token.reveal()):
         yield (name,), "must be printable ASCII without spaces, or no HTTP header can carry it"
-
-
-class Section(BaseModel):
-    """A frozen node of the tree; unknown keys are faults."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def broken_rules(self) -> Iterator[Broken]:
-        """The rules between the values of this section that do not hold."""
-        yield from ()
-
-    @model_validator(mode="after")
-    def _keep_rules(self) -> Self:
-        if broken := list(self.broken_rules()):
-            raise PydanticCustomError("rules", "{broken}", {"broken": broken})
-        return self
 
 
 class StoreSettings(Section):
@@ -298,6 +282,13 @@ class RetentionSettings(Section):
     rollup_end_user: Days = Field(default=400, description="Sums by day and end user.")
 
 
+#: As `forecasting.rollups.AXES`, which would bring the models' libraries with it; a test compares the two.
+Axis = Literal[
+    "total", "tenant", "organization", "team", "project", "cost_center", "owner", "user_id", "api_key_alias",
+    "application", "agent", "provider", "model", "requested_model", "environment", "deployment_id",
+]  # fmt: skip
+
+
 class ForecastSettings(Section):
     """What forecasts may know and cost."""
 
@@ -308,6 +299,23 @@ class ForecastSettings(Section):
     )
     prophet_series: int = Field(
         default=20, ge=0, description="Prophet takes part in daily forecasts of so many of the largest series."
+    )
+    scheduled: bool = Field(
+        default=True, description="Forecast while `serve` runs, every hour, in a process of its own at low priority."
+    )
+    axes: tuple[Axis, ...] = Field(
+        default=("total", "team", "model"),
+        description="What `serve` forecasts apart: spend by day and by hour of each value, and of every budget.",
+    )
+    most: int = Field(default=50, ge=1, description="Series of an axis that `serve` forecasts at most, largest first.")
+    delay_seconds: int = Field(default=30, ge=0, description="Seconds after the start before the first forecast.")
+    outlook_minutes: int = Field(
+        default=5, ge=0, le=1440, description="Minutes between two outlooks of budgets (`genai_budget`); 0: none."
+    )
+    gateway_budgets: int = Field(
+        default=200,
+        ge=0,
+        description="Budgets of LiteLLM's that are taken over at most, nearest to their limit first; 0: none.",
     )
 
 
@@ -416,4 +424,12 @@ class Settings(Section):
     )
     retention: RetentionSettings = Field(default=RetentionSettings(), description="How long rows are kept, in days.")
     forecast: ForecastSettings = Field(default=ForecastSettings(), description="Forecasts.")
+    budgets: tuple[BudgetSettings, ...] = Field(default=(), description="Budgets: see [budgets](budgets.md).")
     log: LogSettings = Field(default=LogSettings(), description="Our own log.")
+
+    def broken_rules(self) -> Iterator[Broken]:
+        """A budget has a name of its own in its tenant."""
+        names = [(one.tenant or self.ingest.tenant, one.name) for one in self.budgets]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield ("budgets", index, "name"), "the same name appears twice"
