@@ -25,15 +25,14 @@ _FORGOTTEN: Final = timedelta(days=40)
 _LIFETIME_AHEAD: Final = timedelta(days=35)
 _PERIODS: Final = {"day": 1, "week": 7, "month": 31, "quarter": 92}
 _SLACK: Final = timedelta(hours=26)  # a gateway resets in a time zone of its own, minutes late
-_MISSING: Final = datetime(1970, 1, 1)
 _LIMITS: Final = """
 SELECT tenant, scope, id, argMax(alias, observed_at) AS name, argMax(tuple(max_budget_usd), observed_at).1 AS budget,
-  argMax(tuple(spend_usd), observed_at).1 AS spend, argMax(tuple(reset_at), observed_at).1 AS reset,
+  argMax(tuple(spend_usd), observed_at).1 AS spend, any(newest_reset) AS reset,
   max(observed_at) AS seen, min(observed_at) AS first_seen,
-  maxIf(reset_at, reset_at < reset) AS reset_before, minIf(observed_at, reset_at = reset) AS announced
+  maxIf(reset_at, reset_at < newest_reset) AS reset_before, minIf(observed_at, reset_at = newest_reset) AS announced
 FROM (
   SELECT tenant, scope, id, alias, max_budget_usd, spend_usd, reset_at, observed_at,
-    argMax(tuple(reset_at), observed_at) OVER (PARTITION BY tenant, scope, id).1 AS reset
+    argMax(tuple(reset_at), observed_at) OVER (PARTITION BY tenant, scope, id).1 AS newest_reset
   FROM otel.genai_limits
   WHERE scope IN ('key', 'user', 'team') AND id != '' AND max_budget_usd IS NOT NULL
     AND observed_at <= parseDateTimeBestEffort({now:String}, 'UTC')
@@ -77,7 +76,7 @@ def _period(row: Mapping[str, Any], now: datetime) -> tuple[str, Span]:
         return "lifetime", Span(row["first_seen"].replace(microsecond=0), midnight + _LIFETIME_AHEAD)
     reset = reset.replace(microsecond=0)
     before = row["reset_before"]
-    length = reset - before if before and before.year > _MISSING.year else None
+    length = reset - before if before else None
     period = period_of(reset, reset - row["announced"], length)
     if period == "custom" and length:
         return period, rolled(Span(reset - length, reset), now)

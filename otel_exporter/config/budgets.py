@@ -18,7 +18,7 @@ def zone(name: str) -> str:
     """A time zone's name. Raises ValueError."""
     try:
         ZoneInfo(name)
-    except (ValueError, OSError):
+    except (ValueError, OSError, KeyError):
         raise ValueError("must be the name of a time zone such as Europe/Berlin") from None
     return name
 

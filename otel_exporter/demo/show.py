@@ -8,16 +8,20 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 
-from otel_exporter import logs, report, runfile
-from otel_exporter.asking import Ask, live, table
+from otel_exporter import logs, outlooks, report, runfile
+from otel_exporter.asking import Ask, AskIn, live, table
+from otel_exporter.config.budgets import BudgetSettings
 from otel_exporter.config.tree import (
     ClickhouseHttpSettings,
+    ForecastSettings,
     GrpcSettings,
     HealthSettings,
     HttpSettings,
@@ -26,7 +30,7 @@ from otel_exporter.config.tree import (
     StoreSettings,
 )
 from otel_exporter.failures import Reason, Refused
-from otel_exporter.render import Format
+from otel_exporter.render import Format, render
 from otel_exporter.service import Service
 
 DIRECTORY: Final = Path("tokentide-demo")
@@ -65,6 +69,21 @@ def _empty_directory() -> None:
     (DIRECTORY / MARK).write_text("Made by tokentide demo: it may be deleted at any time.\n")
 
 
+#: How the month of the search team's budget ends: half of it is over, and the other half costs more than is left.
+_SEARCH_USD: Final = Decimal(2)
+_ALERTS: Final = """SELECT state, severity, rule, arrayStringConcat(arrayMap((name, value) -> concat(name, '=', value),
+    mapKeys(labels), mapValues(labels)), ' ') AS labels, annotations['summary'] AS summary
+FROM alert_state FINAL WHERE state != 'resolved' AND rule != 'Watchdog' ORDER BY state, severity, rule, labels LIMIT 20"""
+_FORECASTS: Final = """SELECT axis, value, count() AS days, round(sum(yhat), 2) AS usd, any(mase) AS mase,
+    any(coverage80) AS coverage80, splitByString(' + ', any(model))[1] AS model
+FROM genai_forecast FINAL WHERE metric = 'cost_usd' AND freq = 'day' AND axis IN ('total', 'team') AND horizon <= 28
+GROUP BY axis, value ORDER BY axis = 'team', usd DESC"""
+_ANOMALIES: Final = """SELECT started_at, severity, metric, if(value = '', axis, value) AS of, observed, expected,
+    arrayStringConcat(arraySlice(arrayMap((x, v, s) -> concat(x, ' ', v, ' ', toString(round(100 * s)), '%'),
+    contributors.axis, contributors.value, contributors.share), 1, 3), ', ') AS because_of
+FROM genai_anomaly FINAL ORDER BY impact_usd DESC LIMIT 5"""
+
+
 def _settings() -> Settings:
     ingest = IngestSettings(grpc=GrpcSettings(port=PORTS["grpc"]), http=HttpSettings(port=PORTS["http"]), tenant="DEMO")
     return Settings(
@@ -72,7 +91,24 @@ def _settings() -> Settings:
         ingest=ingest,
         clickhouse_http=ClickhouseHttpSettings(port=PORTS["clickhouse"]),
         health=HealthSettings(port=PORTS["health"]),
+        forecast=ForecastSettings(prophet_series=0, delay_seconds=3600),  # asked for when the history is there
+        budgets=_budgets(datetime.now(UTC).date()),
     )
+
+
+def _budgets(today: date) -> tuple[BudgetSettings, ...]:
+    """One that will be overrun, one that will not."""
+    half = timedelta(days=DAYS // 2)
+    search = BudgetSettings(
+        name="search",
+        labels={"team": "search"},
+        period="custom",
+        start=today - half,
+        end=today + half - timedelta(days=1),
+        hard_usd=_SEARCH_USD,
+        owner="search-oncall",
+    )
+    return search, BudgetSettings(name="company", period="quarter", hard_usd=Decimal(200), owner="finance")
 
 
 async def _demo(console: Console, *, once: bool) -> None:
@@ -86,7 +122,7 @@ async def _demo(console: Console, *, once: bool) -> None:
         await serving  # says why it could not start
         raise
     try:
-        await _tell(console, running)
+        await _tell(console, service, running)
         if not once:
             console.print("[bold]DEMO[/] keeps serving; Ctrl-C ends it.")
             await serving
@@ -95,13 +131,16 @@ async def _demo(console: Console, *, once: bool) -> None:
         await serving
 
 
-async def _tell(console: Console, running: runfile.Running) -> None:
+async def _tell(console: Console, service: Service, running: runfile.Running) -> None:
     console.rule("DEMO: made-up data on this machine only")
     with console.status(f"sending {DAYS} days of history and real LiteLLM calls ..."):
         sent = await _traffic(f"http://{running.addresses['http']}")
         ask = live(running)
         stored = await asyncio.to_thread(_wait_until_stored, ask, sent)
+    with console.status("forecasting, looking at budgets, asking the alert rules ..."):
+        await asyncio.to_thread(service.run_now, *_outlook_jobs(service.jobs))
     await asyncio.to_thread(_report, ask)
+    await asyncio.to_thread(_foreseen, ask)
     _compare(console, sent, stored)
     console.print(f"Dashboards: [bold]http://{running.addresses['health']}/[/]")
     _how_to_go_on(console)
@@ -143,10 +182,28 @@ def _wait_until_stored(ask: Ask, sent: dict[str, Any]) -> dict[str, Any]:
 
 
 def _report(ask: Ask) -> None:
-    from datetime import UTC, datetime
-
     sys.stdout.flush()
     report.show(report.build(ask, report.since(f"{DAYS + 1}d", datetime.now(UTC))), Format.TABLE, sys.stdout)
+
+
+def _outlook_jobs(jobs: Sequence[str]) -> list[str]:
+    """What `serve` does on its schedule, in the order in which one needs the other."""
+    return [
+        name for first in ("forecast", "budgets", "anomalies", "alerts/") for name in jobs if name.startswith(first)
+    ]
+
+
+def _foreseen(ask: AskIn) -> None:
+    """What will be spent, which budgets that overruns, what was out of the ordinary, and who would have been told."""
+    shown = (
+        table(ask, _FORECASTS, title="Forecast of the next 28 days, USD"),
+        outlooks.brief(outlooks.newest(ask)),
+        table(ask, _ANOMALIES, title="Out of the ordinary"),
+        table(ask, _ALERTS, title="Alerts (pending ones fire when they last)"),
+    )
+    for answer in shown:
+        if answer.rows:
+            render(answer, Format.TABLE)
 
 
 def _compare(console: Console, sent: dict[str, Any], stored: dict[str, Any]) -> None:
