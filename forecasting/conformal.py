@@ -7,7 +7,7 @@ never includes the origin it judges, so few origins make wide intervals.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -44,6 +44,13 @@ class Spread:
     def width(self, level: float) -> Floats:
         """Half the width of the interval at each step."""
         return self.size * _quantile(self.judged, level)
+
+
+def reaching(short: Spread, steps: int) -> Spread:
+    """The same for ``steps`` steps: beyond what was tested, errors grow as those of a random walk would."""
+    tested = len(short.size)
+    grown = np.sqrt(np.maximum(np.arange(1, steps + 1) / tested, 1.0))
+    return replace(short, size=np.pad(short.size, (0, max(steps - tested, 0)), mode="edge")[:steps] * grown)
 
 
 def _quantile(judged: Floats, level: float) -> float:

@@ -130,12 +130,13 @@ def forecast(series: Series, wish: Wish) -> Forecast:
         raise ValueError("nothing is known of this series")
     past = Past(filled(series.values, series.frequency), series.start, series.frequency, wish.country, cap=wish.cap)
     models = candidates(past, wish)
-    starts = _starts(past, wish.horizon, models)
+    reach = _reach(past, wish.horizon, models)
+    starts = _starts(past, reach, models)
     while starts and len(usable := [model for model in models if model.shortest(past.frequency) <= starts[0]]) < 1:
         starts = starts[1:]
     if not starts:
         return _simple(series, past, wish, "too short to test a forecast on: the last season is repeated")
-    test = backtest(past, series.values, usable, starts, wish.horizon)
+    test = backtest(past, series.values, usable, starts, reach)
     if not test.names or not np.isfinite(test.actual).any():
         return _simple(series, past, wish, "no model could be tested: the last season is repeated")
     return _tested(series, past, wish, test, models)
@@ -145,6 +146,15 @@ def candidates(past: Past, wish: Wish) -> list[Model]:
     """The models to ask."""
     house = HOUSE if past.frequency.period >= 24 else HOUSE_BY_DAY
     return [*house, PROPHET] if wish.prophet else list(house)
+
+
+def _reach(past: Past, horizon: int, models: Sequence[Model]) -> int:
+    """How far ahead history lets forecasts be tested: the horizon, else half of it, and so on, in whole seasons."""
+    period = past.frequency.period
+    reach = horizon
+    while reach > period and not _starts(past, reach, models):
+        reach = max(reach // 2 // period, 1) * period
+    return reach
 
 
 def _starts(past: Past, horizon: int, models: Sequence[Model]) -> list[int]:
@@ -170,13 +180,13 @@ def _tested(series: Series, past: Past, wish: Wish, test: Backtest, models: Sequ
         start=series.end,
         model=" + ".join(f"{name} {share:.2f}" for name, share in sorted(shares.items(), key=lambda one: -one[1])),
         middle=middle,
-        spread=conformal.spread(errors),
+        spread=conformal.reaching(conformal.spread(errors), wish.horizon),
         mase=_finite(float(np.nanmean(np.abs(errors))) / scores.scale(series.values, past.frequency.period)),
         smape=_smape(test.actual, errors),
         coverage80=conformal.coverage(errors, 0.80),
         coverage95=conformal.coverage(errors, 0.95),
         history=len(past.values),
-        note=_shortness(test, models),
+        note=_shortness(test, models, wish.horizon),
         cap=wish.cap,
     )
 
@@ -217,8 +227,10 @@ def _simple(series: Series, past: Past, wish: Wish, note: str) -> Forecast:
     )
 
 
-def _shortness(test: Backtest, models: Sequence[Model]) -> str:
-    origins_tested = len(test.actual)
+def _shortness(test: Backtest, models: Sequence[Model], horizon: int) -> str:
+    origins_tested, reach = test.actual.shape
+    if reach < horizon:
+        return f"history is short: tested {reach} steps ahead only, at {origins_tested} past moments"
     if "seasonal_naive" in test.names and not set(test.names) - {"seasonal_naive", "weekly_naive", "recent_mean"}:
         return f"history allows simple models only, tested at {origins_tested} past moments"
     return "" if origins_tested > 2 else f"tested at {origins_tested} past moments only"

@@ -71,11 +71,11 @@ def _empty_directory() -> None:
 
 #: How the month of the search team's budget ends: half of it is over, and the other half costs more than is left.
 _SEARCH_USD: Final = Decimal(2)
-_ALERTS: Final = """SELECT state, severity, rule, arrayStringConcat(arrayMap((name, value) -> concat(name, '=', value),
-    mapKeys(labels), mapValues(labels)), ' ') AS labels, annotations['summary'] AS summary
-FROM alert_state FINAL WHERE state != 'resolved' AND rule != 'Watchdog' ORDER BY state, severity, rule, labels LIMIT 20"""
-_FORECASTS: Final = """SELECT axis, value, count() AS days, round(sum(yhat), 2) AS usd, any(mase) AS mase,
-    any(coverage80) AS coverage80, splitByString(' + ', any(model))[1] AS model
+_ALERTS: Final = """SELECT state, severity, rule, labels['owner'] AS owner, annotations['summary'] AS summary
+FROM alert_state FINAL WHERE state != 'resolved' AND rule != 'Watchdog'
+ORDER BY state, severity, rule, summary LIMIT 20"""
+_FORECASTS: Final = """SELECT axis, value, count() AS days, round(sum(yhat), 2) AS usd, round(any(mase), 2) AS mase,
+    round(any(coverage80), 2) AS coverage80, splitByString(' + ', any(model))[1] AS model
 FROM genai_forecast FINAL WHERE metric = 'cost_usd' AND freq = 'day' AND axis IN ('total', 'team') AND horizon <= 28
 GROUP BY axis, value ORDER BY axis = 'team', usd DESC"""
 _ANOMALIES: Final = """SELECT started_at, severity, metric, if(value = '', axis, value) AS of, observed, expected,
@@ -91,7 +91,9 @@ def _settings() -> Settings:
         ingest=ingest,
         clickhouse_http=ClickhouseHttpSettings(port=PORTS["clickhouse"]),
         health=HealthSettings(port=PORTS["health"]),
-        forecast=ForecastSettings(prophet_series=0, delay_seconds=3600),  # asked for when the history is there
+        forecast=ForecastSettings(
+            axes=("total", "team"), prophet_series=0, delay_seconds=3600
+        ),  # asked for when the history is there
         budgets=_budgets(datetime.now(UTC).date()),
     )
 
