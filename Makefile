@@ -1,6 +1,6 @@
 # Everything runs from .venv, made by `make setup` with uv when it is there and with venv + pip otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check corpus interleavings bench bench-forecast clean
+.PHONY: help setup demo test check corpus interleavings bench bench-forecast bench-anomaly clean
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := .venv/.ready
@@ -59,6 +59,9 @@ bench: $(DEV)  ## Measure throughput, stages, memory, ack latency
 bench-forecast: $(DEV)  ## Measure forecasts on DATA=<M4 series as CSV> (EVERY=5: each fifth)
 	@test -n "$(DATA)" || { echo "usage: make bench-forecast DATA=path/to/hourly.csv"; exit 2; }
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.forecast $(DATA) $(if $(EVERY),--every $(EVERY))
+
+bench-anomaly: $(STAMP)  ## NAB's score of the anomaly detector and two others: DATA=<directory with windows.json>
+	@$(BIN)/python -m benchmarks.anomaly $(DATA)
 
 clean:  ## Remove what make made
 	rm -rf .venv tokentide-demo

@@ -95,8 +95,38 @@ _BUDGET: Final[list[tuple[str, pl.DataType | type[pl.DataType]]]] = [
     ("run_id", pl.String),
     ("computed_at", _MOMENT),
 ]
+_TEXTS: Final = pl.List(pl.String)
+_NUMBERS: Final = pl.List(pl.Float64)
+_ANOMALY: Final[list[tuple[str, pl.DataType | type[pl.DataType]]]] = [
+    ("incident_id", pl.String),
+    ("tenant", pl.String),
+    ("metric", pl.String),
+    ("axis", pl.String),
+    ("value", pl.String),
+    ("detector", pl.String),
+    ("started_at", _MOMENT),
+    ("ended_at", _MOMENT),
+    ("severity", pl.String),
+    ("score", pl.Float64),
+    ("observed", pl.Float64),
+    ("expected", pl.Float64),
+    ("lo", pl.Float64),
+    ("hi", pl.Float64),
+    ("impact_usd", pl.Float64),
+    ("contributors.axis", _TEXTS),
+    ("contributors.value", _TEXTS),
+    ("contributors.observed", _NUMBERS),
+    ("contributors.expected", _NUMBERS),
+    ("contributors.share", _NUMBERS),
+    ("note", pl.String),
+    ("updated_at", _MOMENT),
+]
 #: Tables that are computed from the others, not landed: the frame each takes.
-DERIVED: Final[dict[str, pl.Schema]] = {"genai_forecast": pl.Schema(_FORECAST), "genai_budget": pl.Schema(_BUDGET)}
+DERIVED: Final[dict[str, pl.Schema]] = {
+    "genai_forecast": pl.Schema(_FORECAST),
+    "genai_budget": pl.Schema(_BUDGET),
+    "genai_anomaly": pl.Schema(_ANOMALY),
+}
 #: Insert columns of every table.
 INSERTED: Final[dict[str, tuple[str, ...]]] = {
     **COLUMNS,

@@ -1,9 +1,10 @@
-"""Foresight inside `serve`: forecasts and the outlook of budgets, on a schedule."""
+"""Foresight inside `serve`: forecasts, the outlook of budgets, and anomalies, on a schedule."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 FORECAST: Final = "forecast"
 BUDGETS: Final = "budgets"
+ANOMALIES: Final = "anomalies"
 #: Nothing new is written again after so long, so that a reader of the last hours finds it.
 _REPEATED: Final = timedelta(hours=1)
 _TENANTS: Final = """SELECT DISTINCT tenant FROM otel.genai_rollup_hour
@@ -46,9 +48,24 @@ class Foresight:
         jobs = []
         if said.scheduled:
             jobs.append(Job(FORECAST, timedelta(hours=1), self.forecast, timedelta(seconds=said.delay_seconds)))
+        if self._settings.anomalies.enabled:
+            jobs.append(Job(ANOMALIES, timedelta(minutes=1), self._detection()))
         if said.outlook_minutes:
             jobs.append(Job(BUDGETS, timedelta(minutes=said.outlook_minutes), self.outlook))
         return jobs
+
+    def _detection(self) -> Callable[[datetime, threading.Event], None]:
+        """The detectors, which keep what they have learnt between runs."""
+        from forecasting.anomalies.detect import Detector
+        from otel_exporter.anomalies import policy
+
+        detector = Detector(policy(self._settings))
+
+        def detect(now: datetime, _stopping: threading.Event) -> None:
+            outcome = detector(self._store, now)
+            Metric.INCIDENTS.set(sum(one.ended_at is None for one in outcome.incidents))
+
+        return detect
 
     def forecast(self, now: datetime, stopping: threading.Event) -> None:
         """Forecast what is due, in another process, and look at the budgets again."""

@@ -208,6 +208,13 @@ class Metric(Enum):
         "Series the service forecast on its schedule, by outcome: `ok` or `failed`.",
         "`failed` grows: the log names the series and why.",
     )
+    INCIDENTS = Declared(
+        "tokentide_incidents",
+        "gauge",
+        (),
+        "Anomalies that last.",
+        "Above 0: `tokentide anomalies` names them and what caused them.",
+    )
     BUDGETS = Declared(
         "tokentide_budgets",
         "gauge",

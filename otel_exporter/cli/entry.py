@@ -10,6 +10,7 @@ import typer
 
 from otel_exporter.cli import (
     alerts,
+    anomalies,
     budgets,
     config,
     demo,
@@ -42,6 +43,7 @@ for command in (
     query.query,
     report.report,
     budgets.budgets,
+    anomalies.anomalies,
     explain.explain,
     reprice.reprice,
     reconcile.reconcile,

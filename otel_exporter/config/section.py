@@ -8,6 +8,8 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
+from otel_exporter.config.values import Secret
+
 Broken = tuple[tuple[str | int, ...], str]  # path from the section, reason
 
 
@@ -25,3 +27,9 @@ class Section(BaseModel):
         if broken := list(self.broken_rules()):
             raise PydanticCustomError("rules", "{broken}", {"broken": broken})
         return self
+
+
+def unsendable(name: str, token: Secret) -> Iterator[Broken]:
+    """A token that no header can carry."""
+    if not all("!" <= character <= "~" for character in token.reveal()):
+        yield (name,), "must be printable ASCII without spaces, or no HTTP header can carry it"

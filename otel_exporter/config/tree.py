@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from otel_exporter.config.alerting import AlertingSettings
 from otel_exporter.config.budgets import BudgetSettings
-from otel_exporter.config.section import Broken, Section
-from otel_exporter.config.values import Factory, Port, Secret, ServerUrl, Size, Tenant, WebAddress
+from otel_exporter.config.foresight import AnomalySettings, ForecastSettings
+from otel_exporter.config.section import Broken, Section, unsendable
+from otel_exporter.config.values import Factory, Port, Secret, ServerUrl, Size, Tenant
 
 MIB = 2**20
 GIB = 2**30
@@ -31,11 +32,6 @@ def is_loopback(host: str) -> bool:
 
 def _exposed(host: str, why: str, remedy: str) -> str:
     return f"{host} is reachable from other machines and {why}: bind 127.0.0.1 or set {remedy}: true"
-
-
-def _unsendable(name: str, token: Secret) -> Iterator[Broken]:
-    if not all("!" <= character <= "~" for character in token.reveal()):
-        yield (name,), "must be printable ASCII without spaces, or no HTTP header can carry it"
 
 
 class StoreSettings(Section):
@@ -97,7 +93,7 @@ class KeySettings(Section):
     def broken_rules(self) -> Iterator[Broken]:
         """A key has a token, and a header can carry it."""
         if self.token:
-            yield from _unsendable("token", self.token)
+            yield from unsendable("token", self.token)
         elif self.token_file is None:
             yield ("token",), "is required (or token_file)"
 
@@ -141,7 +137,7 @@ class IngestSettings(Section):
         if len(self.credentials) < (self.token is not None) + sum(key.token is not None for key in self.keys):
             yield ("keys",), "the same token appears twice"
         if self.token:
-            yield from _unsendable("token", self.token)
+            yield from unsendable("token", self.token)
 
 
 class HealthSettings(Listener):
@@ -282,121 +278,6 @@ class RetentionSettings(Section):
     rollup_end_user: Days = Field(default=400, description="Sums by day and end user.")
 
 
-#: As `forecasting.rollups.AXES`, which would bring the models' libraries with it; a test compares the two.
-Axis = Literal[
-    "total", "tenant", "organization", "team", "project", "cost_center", "owner", "user_id", "api_key_alias",
-    "application", "agent", "provider", "model", "requested_model", "environment", "deployment_id",
-]  # fmt: skip
-
-
-class ForecastSettings(Section):
-    """What forecasts may know and cost."""
-
-    country: str = Field(
-        default="",
-        pattern=r"^([A-Z]{2})?$",
-        description="Country (ISO 3166, `DE`) whose holidays Prophet takes into account; empty: none.",
-    )
-    prophet_series: int = Field(
-        default=20, ge=0, description="Prophet takes part in daily forecasts of so many of the largest series."
-    )
-    scheduled: bool = Field(
-        default=True, description="Forecast while `serve` runs, every hour, in a process of its own at low priority."
-    )
-    axes: tuple[Axis, ...] = Field(
-        default=("total", "team", "model"),
-        description="What `serve` forecasts apart: spend by day and by hour of each value, and of every budget.",
-    )
-    most: int = Field(default=50, ge=1, description="Series of an axis that `serve` forecasts at most, largest first.")
-    delay_seconds: int = Field(default=30, ge=0, description="Seconds after the start before the first forecast.")
-    outlook_minutes: int = Field(
-        default=5, ge=0, le=1440, description="Minutes between two outlooks of budgets (`genai_budget`); 0: none."
-    )
-    gateway_budgets: int = Field(
-        default=200,
-        ge=0,
-        description="Budgets of LiteLLM's that are taken over at most, nearest to their limit first; 0: none.",
-    )
-
-
-class AlertmanagerSettings(Section):
-    """One Alertmanager; of a cluster, name every peer."""
-
-    url: WebAddress = Field(description="Its address, such as `http://alertmanager:9093`; a path in front is fine.")
-    username: str | None = Field(default=None, description="Name for basic authentication.")
-    password: Secret | None = Field(default=None, description="Password for basic authentication.")
-    password_file: Path | None = Field(default=None, description="File holding `password`.")
-    bearer_token: Secret | None = Field(default=None, description="Sent as `Authorization: Bearer`.")
-    bearer_token_file: Path | None = Field(default=None, description="File holding `bearer_token`.")
-    ca_file: Path | None = Field(default=None, description="Certificates to trust instead of the system's.")
-    cert_file: Path | None = Field(default=None, description="Our certificate, when it asks for one.")
-    key_file: Path | None = Field(default=None, description="Key of `cert_file`.")
-    insecure_skip_verify: bool = Field(default=False, description="Believe any certificate.")
-    timeout_seconds: int = Field(default=10, gt=0, description="Seconds it may take to answer.")
-
-    def broken_rules(self) -> Iterator[Broken]:
-        """One way to log in, and a whole one."""
-        if self.username and not (self.password or self.password_file):
-            yield ("password",), "is required with username (or password_file)"
-        if self.username and (self.bearer_token or self.bearer_token_file):
-            yield ("bearer_token",), "cannot go with username: choose one"
-        if self.bearer_token:
-            yield from _unsendable("bearer_token", self.bearer_token)
-
-
-class RuleSettings(Section):
-    """A word on one rule, of ours or of your own."""
-
-    alert: str = Field(min_length=1, description="Name of the rule.")
-    enabled: bool | None = Field(default=None, description="Switch it on or off.")
-    min_usd: Decimal | None = Field(default=None, ge=0, description="Dollars below which a row is no alert.")
-    min_calls: int | None = Field(default=None, ge=0, description="Calls below which a row is no alert.")
-
-    @property
-    def changes(self) -> dict[str, Any]:
-        """What is said, by the rule's own names."""
-        said = {"enabled": self.enabled, "min_usd": self.min_usd, "min_calls": self.min_calls}
-        return {name: value for name, value in said.items() if value is not None}
-
-
-class AlertingSettings(Section):
-    """Rules, and who is told: see [alerts](alerts.md)."""
-
-    enabled: bool = Field(default=True, description="Evaluate rules while `serve` runs.")
-    builtin: bool = Field(default=True, description="Evaluate the rules that come with Tokentide.")
-    rule_files: tuple[Path, ...] = Field(
-        default=(), description="Rule files of your own. A rule with the name of one of ours takes its place."
-    )
-    rules: tuple[RuleSettings, ...] = Field(default=(), description="Words on single rules.")
-    alertmanagers: tuple[AlertmanagerSettings, ...] = Field(
-        default=(), description="Who is told; none: alerts are only kept in `alert_state`."
-    )
-    external_labels: dict[str, str] = Field(default={}, description="Labels of every alert, such as `cluster: eu`.")
-    owners: dict[str, str] = Field(
-        default={}, description="Team to `owner`, the label alerts are routed by, when the data do not name one."
-    )
-    suppressions: tuple[dict[str, Any], ...] = Field(
-        default=(), description="Windows in which nothing new is announced: see [alerts](alerts.md#suppressions)."
-    )
-    resend_delay_seconds: int = Field(default=60, gt=0, description="Seconds after which a firing alert is sent again.")
-    grafana_url: WebAddress | None = Field(default=None, description="Where `dashboard_url` points.")
-    runbook_url: str = Field(default="docs/alerts.md", description="Page that `runbook_url` points into.")
-
-    def broken_rules(self) -> Iterator[Broken]:
-        """What the windows cannot be read as, they say themselves; labels are what Alertmanager takes."""
-        from alerting.files import LABEL
-        from alerting.suppression import suppression
-
-        for index, said in enumerate(self.suppressions):
-            try:
-                suppression(said)
-            except ValueError as error:
-                yield ("suppressions", index), str(error)
-        for name in self.external_labels:
-            if not LABEL.fullmatch(name):
-                yield ("external_labels", name), "must be letters, digits and underscores"
-
-
 class LogSettings(Section):
     """Our own log, on standard error."""
 
@@ -424,6 +305,7 @@ class Settings(Section):
     )
     retention: RetentionSettings = Field(default=RetentionSettings(), description="How long rows are kept, in days.")
     forecast: ForecastSettings = Field(default=ForecastSettings(), description="Forecasts.")
+    anomalies: AnomalySettings = Field(default=AnomalySettings(), description="Anomalies.")
     budgets: tuple[BudgetSettings, ...] = Field(default=(), description="Budgets: see [budgets](budgets.md).")
     log: LogSettings = Field(default=LogSettings(), description="Our own log.")
 

@@ -19,9 +19,9 @@ from rich.console import Console
 from otel_exporter import logs, outlooks, report, runfile
 from otel_exporter.asking import Ask, AskIn, live, table
 from otel_exporter.config.budgets import BudgetSettings
+from otel_exporter.config.foresight import ForecastSettings
 from otel_exporter.config.tree import (
     ClickhouseHttpSettings,
-    ForecastSettings,
     GrpcSettings,
     HealthSettings,
     HttpSettings,
@@ -91,9 +91,9 @@ def _settings() -> Settings:
         ingest=ingest,
         clickhouse_http=ClickhouseHttpSettings(port=PORTS["clickhouse"]),
         health=HealthSettings(port=PORTS["health"]),
-        forecast=ForecastSettings(
-            axes=("total", "team"), prophet_series=0, delay_seconds=3600
-        ),  # asked for when the history is there
+        # Jobs are asked to run when the history is there. The demo's company is small.
+        forecast=ForecastSettings(axes=("total", "team"), prophet_series=0, delay_seconds=3600),
+        anomalies=AnomalySettings(min_usd=0.01),
         budgets=_budgets(datetime.now(UTC).date()),
     )
 

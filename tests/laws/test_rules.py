@@ -17,7 +17,7 @@ from clickhouse_schema import runner
 from clickhouse_schema.store import Store
 from otel_exporter.alerts import questions, sound
 from otel_exporter.config import load
-from otel_exporter.config.tree import AlertingSettings
+from otel_exporter.config.alerting import AlertingSettings
 from otel_exporter.telemetry import Metric
 
 READ = files.builtin()
