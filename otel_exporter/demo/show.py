@@ -19,7 +19,7 @@ from rich.console import Console
 from otel_exporter import logs, outlooks, report, runfile
 from otel_exporter.asking import Ask, AskIn, live, table
 from otel_exporter.config.budgets import BudgetSettings
-from otel_exporter.config.foresight import ForecastSettings
+from otel_exporter.config.foresight import AnomalySettings, ForecastSettings
 from otel_exporter.config.tree import (
     ClickhouseHttpSettings,
     GrpcSettings,
