@@ -28,6 +28,7 @@ ANOMALIES: Final = "anomalies"
 _REPEATED: Final = timedelta(hours=1)
 _TENANTS: Final = """SELECT DISTINCT tenant FROM otel.genai_rollup_hour
 WHERE bucket >= parseDateTimeBestEffort({since:String}, 'UTC') AND calls != 0"""
+_FIRST_LOOK: Final = timedelta(days=7)  # how far back anomalies are looked for when the service starts
 _QUIET: Final = timedelta(days=40)  # a tenant that was silent for so long has no outlook
 
 
@@ -45,24 +46,28 @@ class Foresight:
     def jobs(self) -> list[Job]:
         """What the settings want."""
         said = self._settings.forecast
+        delay = timedelta(seconds=said.delay_seconds)
         jobs = []
         if said.scheduled:
-            jobs.append(Job(FORECAST, timedelta(hours=1), self.forecast, timedelta(seconds=said.delay_seconds)))
+            jobs.append(Job(FORECAST, timedelta(hours=1), self.forecast, delay))
         if self._settings.anomalies.enabled:
-            jobs.append(Job(ANOMALIES, timedelta(minutes=1), self._detection()))
+            jobs.append(Job(ANOMALIES, timedelta(minutes=1), self._detection(), delay))
         if said.outlook_minutes:
             jobs.append(Job(BUDGETS, timedelta(minutes=said.outlook_minutes), self.outlook))
         return jobs
 
     def _detection(self) -> Callable[[datetime, threading.Event], None]:
         """The detectors, which keep what they have learnt between runs."""
-        from forecasting.anomalies.detect import Detector
+        from forecasting.anomalies.detect import SETTLED, Detector
         from otel_exporter.anomalies import policy
 
         detector = Detector(policy(self._settings))
+        last: list[datetime] = []
 
         def detect(now: datetime, _stopping: threading.Event) -> None:
-            outcome = detector(self._store, now)
+            seen = last[-1] - SETTLED if last else now - _FIRST_LOOK
+            outcome = detector(self._store, now, min(seen, now - SETTLED))
+            last[:] = [now]
             Metric.INCIDENTS.set(sum(one.ended_at is None for one in outcome.incidents))
 
         return detect

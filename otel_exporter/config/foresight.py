@@ -34,7 +34,9 @@ class ForecastSettings(Section):
         description="What `serve` forecasts apart: spend by day and by hour of each value, and of every budget.",
     )
     most: int = Field(default=50, ge=1, description="Series of an axis that `serve` forecasts at most, largest first.")
-    delay_seconds: int = Field(default=30, ge=0, description="Seconds after the start before the first forecast.")
+    delay_seconds: int = Field(
+        default=30, ge=0, description="Seconds after the start before the first forecast and search for anomalies."
+    )
     outlook_minutes: int = Field(
         default=5, ge=0, le=1440, description="Minutes between two outlooks of budgets (`genai_budget`); 0: none."
     )

@@ -19,7 +19,7 @@ UNPRICED: Final = "acme-internal-7b"
 _SONNET: Final = "claude-sonnet-4-5-20250929"
 #: The runaway afternoon: this team's calls, so many times as usual, days before the end.
 RUNAWAY_TEAM: Final = "support"
-_RUNAWAY: Final = (2, range(14, 18), 9)
+_RUNAWAY: Final = (1, range(14, 18), 9)
 #: Days before the end at which half of the search team's calls have moved to the other model.
 _MIGRATED: Final = 12
 

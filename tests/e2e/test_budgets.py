@@ -18,13 +18,10 @@ budgets:
 forecast: {axes: [total], most: 3, prophet_series: 0, delay_seconds: 0}
 alerting: {enabled: false}
 """
-_HOURS = """INSERT INTO otel.genai_rollup_hour (bucket, tenant, team, calls, cost_usd)
-SELECT toStartOfHour(now('UTC')) - toIntervalHour(1 + number % 1400) AS bucket, 'default',
-    ['search', 'support'][1 + intDiv(number, 1400)], 10, 1 + toHour(bucket) / 24
+_CALLS = """INSERT INTO otel.genai_ledger (call_key, tenant, started_at, posted_at, team, cost_usd, sign)
+SELECT toString(number), 'default', toStartOfHour(now('UTC')) - toIntervalHour(1 + number % 1400) AS hour, now('UTC'),
+    ['search', 'support'][1 + intDiv(number, 1400)], 1 + toHour(hour) / 24, 1
 FROM numbers(2800)"""
-_DAYS = """INSERT INTO otel.genai_rollup_day (bucket, tenant, team, calls, cost_usd)
-SELECT toStartOfDay(bucket, 'UTC') AS day, tenant, team, sum(calls), sum(cost_usd)
-FROM otel.genai_rollup_hour GROUP BY day, tenant, team"""
 _LIMIT = """INSERT INTO otel.genai_limits (observed_at, tenant, scope, id, alias, max_budget_usd, spend_usd, reset_at)
 SELECT now64(9, 'UTC') - toIntervalMinute(5), 'default', 'key', 'k1', 'shop-key', 50, 20,
     toDateTime64(toStartOfMonth(now('UTC')) + toIntervalMonth(1), 9, 'UTC')"""
@@ -36,7 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("house") / "data"
     with Store.embedded(directory) as store:
         runner.apply(store)
-        for statement in (_HOURS, _DAYS, _LIMIT):
+        for statement in (_CALLS, _LIMIT):
             store.command(statement)
     return directory
 
