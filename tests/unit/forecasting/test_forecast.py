@@ -106,3 +106,16 @@ def test_an_origin_does_not_choose_its_own_blend() -> None:
     paths = np.array([[[0.0], [10.0]], [[10.0], [0.0]]])  # each model is perfect at one origin
     errors = blend.honest_errors(Backtest(("a", "b"), paths, actual))
     assert np.abs(errors).min() > 9
+
+
+def test_a_short_history_is_tested_as_far_as_it_reaches() -> None:
+    """Four weeks by day cannot test 35 days ahead; they are tested 14 days ahead, the note says so, and beyond what
+    was tested the intervals widen."""
+    values = 10 + np.arange(28) % 7 + np.random.default_rng(1).normal(0, 0.5, 28)
+    found = forecast(series(values, DAY), Wish(35))
+    assert "tested 14 steps ahead" in found.note
+    assert found.mase is not None and found.coverage80 is not None
+    low, high = found.interval(0.8)
+    width = high - low
+    assert len(width) == 35 and width[34] > width[13] > 0
+    assert found.paths(50).shape == (50, 35)
