@@ -88,7 +88,8 @@ def test_every_fault_of_budgets_at_once(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(
         "budgets:\n"
-        "  - {name: month, labels: {teem: x}, period: custom, start: 2026-11-01, hard_usd: 3, soft_usd: 5, timezone: Mars}\n"
+        "  - {name: month, labels: {teem: x}, period: custom, start: 2026-11-01, hard_usd: 3, soft_usd: 5,\n"
+        "     timezone: Mars}\n"
         "  - {name: all, period: week, end: 2026-01-01}\n"
         "  - {name: all, hard_usd: -1, labels: {team: ''}, foo: 1}\n"
         "  - {name: late, period: custom, start: 2026-11-02, end: 2026-11-01, hard_usd: 1}\n"
