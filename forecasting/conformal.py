@@ -20,6 +20,9 @@ from forecasting.futures import normals
 _NEIGHBOURS: Final = 2
 #: Origins' worth of belief that all steps err alike.
 _ALIKE: Final = 2.0
+#: A step's usual size is at least this share of the mean error: where all others erred by nothing, one error is no
+#: multiple of nothing.
+_LEAST: Final = 0.25
 #: Prior share of an error's variance that lasts for the whole horizon, and the origins' worth of it.
 _LASTING: Final = 0.3
 _PRIOR_ORIGINS: Final = 2.0
@@ -98,7 +101,8 @@ def judge(errors: Floats) -> Floats:
     if len(errors) == 1:
         return np.asarray(errors / sizes(errors))
     others = [np.delete(errors, origin, axis=0) for origin in range(len(errors))]
-    return np.stack([row / sizes(rest) for row, rest in zip(errors, others, strict=True)])
+    least = _LEAST * float(np.nanmean(np.abs(errors)))
+    return np.stack([row / np.maximum(sizes(rest), least) for row, rest in zip(errors, others, strict=True)])
 
 
 def coverage(errors: Floats, level: float) -> float | None:

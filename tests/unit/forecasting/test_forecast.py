@@ -119,3 +119,12 @@ def test_a_short_history_is_tested_as_far_as_it_reaches() -> None:
     width = high - low
     assert len(width) == 35 and width[34] > width[13] > 0
     assert found.paths(50).shape == (50, 35)
+
+
+def test_one_odd_day_in_a_perfectly_regular_series_is_not_the_end_of_the_world() -> None:
+    """The same every day, and one day three times as much: futures stay in the order of what was ever seen."""
+    for odd in (0, 20, 40, 57):
+        values = np.full(58, 70.0)
+        values[odd] = 210.0
+        found = forecast(series(values, DAY), Wish(41))
+        assert np.quantile(found.paths().sum(axis=1), 0.9) < 3 * 41 * 70
