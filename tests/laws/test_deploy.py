@@ -123,4 +123,7 @@ def test_alertmanager_routes_to_receivers_that_exist() -> None:
     receivers = {each["name"] for each in config["receivers"]}
     assert config["route"]["receiver"] in receivers
     assert all(route["receiver"] in receivers for route in config["route"].get("routes", []))
-    assert all({*rule["equal"]} <= {"alertname", "tenant", "team"} for rule in config["inhibit_rules"])
+    assert all(
+        {*rule["equal"]} <= {"alertname", "tenant", "team", "budget", "requested_model", "deployment_id"}
+        for rule in config["inhibit_rules"]
+    )
