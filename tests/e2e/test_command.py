@@ -54,9 +54,20 @@ def test_demo_ends_with_what_it_sent(tmp_path: Path) -> None:
         totals.append((began if began == _hour() else None, found))
     calls = asked(tmp_path / "tokentide-demo", "SELECT count() AS n FROM genai_calls")
     assert calls == [{"n": int(totals[-1][1]["calls"][1])}]
+    _foresees(tmp_path / "tokentide-demo")
     (first, before), (second, after) = totals
     if first == second is not None:  # the history ends with the last full hour
         assert before == after
+
+
+def _foresees(data: Path) -> None:
+    """The demo's search team will overrun its budget, its support team's runaway afternoon was found, alerts fired."""
+    budgets = asked(data, "SELECT budget, argMax(overrun_probability, as_of) AS p FROM genai_budget GROUP BY budget")
+    chances = {row["budget"]: row["p"] for row in budgets}
+    assert chances["search"] > 0.8 and chances["company"] < 0.2 and "search-key" in chances
+    causes = asked(data, "SELECT value, metric FROM genai_anomaly FINAL WHERE severity = 'critical'")
+    assert {"value": "support", "metric": "calls"} in causes
+    assert asked(data, "SELECT rule FROM alert_state FINAL WHERE state = 'firing' AND rule = 'Watchdog'")
 
 
 def _hour() -> str:
