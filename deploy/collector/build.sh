@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 
 version="$(sed -n 's/^  version: //p' builder-config.yaml)"
 recipe="$(sha256sum builder-config.yaml | cut -c 1-8)"
-binary="${1:-${TOKENTIDE_TEST_OTELCOL:-${XDG_CACHE_HOME:-$HOME/.cache}/tokentide-tests/otelcol-$version-$recipe}}"
+binary="${1:-${TEST_OTELCOL:-${XDG_CACHE_HOME:-$HOME/.cache}/tokentide-tests/otelcol-$version-$recipe}}"
 if [ -x "$binary" ]; then
   echo "$binary"
   exit

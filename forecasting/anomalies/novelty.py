@@ -28,6 +28,8 @@ BUSY: Final = 0.75
 WARM_UP: Final = 30
 #: The score from which a row is an anomaly.
 THRESHOLD: Final = 0.14
+#: How many times the usual spread a value can be beyond it: more says no more.
+_MOST_TIMES: Final = 1e12
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,9 @@ def _beyond(seen: Floats, fade_rows: float, margin: Floats) -> _Beyond:
         low[..., place], high[..., place] = bottom - margin * spread, top + margin * spread
         if place >= WARM_UP:
             beyond = np.fmax(now - top, bottom - now)
-            score[..., place] = np.where((spread > 0) & (beyond > 0), beyond / np.where(spread > 0, spread, 1), 0)
+            with np.errstate(over="ignore"):
+                times = np.minimum(beyond / np.where(spread > 0, spread, 1), _MOST_TIMES)
+            score[..., place] = np.where((spread > 0) & (beyond > 0), times, 0)
         centre = np.where(np.isnan(centre), now, centre + _known(now - centre) * max(1 / fade_rows, 1 / (place + 1)))
         top = np.fmax(now, centre + (top - centre) * keep)
         bottom = np.fmin(now, centre + (bottom - centre) * keep)

@@ -32,8 +32,8 @@ Overlay = dict[str, Any]
 
 
 def binary() -> Path:
-    """The Collector: the one TOKENTIDE_TEST_OTELCOL names, else the one build.sh made, else build.sh makes it now."""
-    found = os.environ.get("TOKENTIDE_TEST_OTELCOL") or _built()
+    """The Collector: the one TEST_OTELCOL names, else the one build.sh made, else build.sh makes it now."""
+    found = os.environ.get("TEST_OTELCOL") or _built()
     if Path(found).exists():
         return Path(found)
     if shutil.which("go") is None:

@@ -1,6 +1,6 @@
 """A real LiteLLM proxy in a process and a virtual environment of its own: its extras pin versions that ours do not.
 
-``TOKENTIDE_TEST_LITELLM_PROXY`` names the environment (or its ``litellm``); `.ci/run` makes one. Without it the tests
+``TEST_LITELLM_PROXY`` names the environment (or its ``litellm``); `.ci/run` makes one. Without it the tests
 that need it skip and say how to make it.
 """
 
@@ -21,7 +21,7 @@ import pytest
 
 from tests.e2e.house import PATIENCE, outside
 
-VARIABLE: Final = "TOKENTIDE_TEST_LITELLM_PROXY"
+VARIABLE: Final = "TEST_LITELLM_PROXY"
 VERSION: Final = "1.106.2"
 #: LiteLLM leaves the OpenTelemetry SDK to whoever switches its callback on.
 PACKAGES: Final = (f"litellm[proxy]=={VERSION}", "opentelemetry-sdk>=1.45", "opentelemetry-exporter-otlp>=1.45")

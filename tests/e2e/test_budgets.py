@@ -60,8 +60,8 @@ def test_serve_keeps_an_eye_on_budgets(data: Path) -> None:
         house.wait_for("SELECT 1 FROM genai_forecast WHERE freq = 'hour' LIMIT 1")
         _, metrics = house.get("/metrics")
         assert 'tokentide_budgets{source="gateway"} 1.0' in metrics
-        assert 'tokentide_job_runs_total{job="budgets",outcome="ok"}' in metrics
-        assert 'job="budgets",outcome="failed"' not in metrics
+        assert 'tokentide_job_runs_total{outcome="ok",task="budgets"}' in metrics
+        assert 'outcome="failed",task="budgets"' not in metrics
 
 
 def test_both_jobs_can_be_switched_off(data: Path) -> None:
@@ -70,5 +70,5 @@ def test_both_jobs_can_be_switched_off(data: Path) -> None:
     with serving(data, **variables) as house:
         house.wait_for("SELECT 1 FROM alert_state LIMIT 1")
         _, metrics = house.get("/metrics")
-        assert 'job="alerts/' in metrics
-        assert 'job="forecast"' not in metrics and 'job="budgets"' not in metrics
+        assert 'task="alerts/' in metrics
+        assert 'task="forecast"' not in metrics and 'task="budgets"' not in metrics

@@ -37,7 +37,7 @@ NOW = (int(time.time()) - 600) * 10**9
 SECOND = 10**9
 #: How much faster than in the world time passes: we are away for five minutes, and the Collector waits up to 30 seconds
 #: between two attempts. 1 is real time.
-SCALE = int(os.environ.get("TOKENTIDE_TEST_OUTAGE_SCALE", "25"))
+SCALE = int(os.environ.get("TEST_OUTAGE_SCALE", "25"))
 OUTAGE = 300 / SCALE
 RETRY = {"initial_interval": f"{1000 // SCALE}ms", "max_interval": f"{30_000 // SCALE}ms"}
 HASTE: dict[str, Any] = {"exporters": {"otlp_grpc": {"retry_on_failure": RETRY}}}

@@ -35,7 +35,7 @@ def collect(coding: Coding, chunks: list[bytes], *, decompressed: int = 4 << 20,
     try:
         return asyncio.run(run())
     finally:
-        assert admission._in_flight == 0
+        assert admission._flight.size == 0
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
@@ -170,7 +170,7 @@ def test_inflated_bytes_count_as_in_flight() -> None:
             assert later.value.reason is Reason.OVERLOADED
 
     asyncio.run(run())
-    assert admission._in_flight == 0
+    assert admission._flight.size == 0
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,6 @@ from alerting.alertmanager import Client, Declined, Endpoint, Unreachable
 from alerting.engine import Notice
 from alerting.notifier import Notifier
 
-NOW = datetime.now(UTC)
-
 
 class Peer:
     """An Alertmanager's door that answers what it is told to."""
@@ -89,7 +87,8 @@ class Counts:
 
 
 def notice(name: str, *, resolved: bool = False, ends: timedelta = timedelta(minutes=4)) -> Notice:
-    return Notice({"alertname": name, "team": ""}, {"summary": "s"}, NOW, NOW + ends, resolved)
+    now = datetime.now(UTC)
+    return Notice({"alertname": name, "team": ""}, {"summary": "s"}, now, now + ends, resolved)
 
 
 def _until(condition: Any) -> None:

@@ -55,7 +55,7 @@ def tokentide(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated embedded database with `CALLS`; nobody has it open."""
     directory = tmp_path_factory.mktemp("data")

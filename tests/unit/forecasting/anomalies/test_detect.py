@@ -68,8 +68,8 @@ def test_the_runaway_afternoon_is_found_with_its_cause_and_nothing_else_is_criti
 def test_hour_by_hour_it_stays_one_incident_and_a_rerun_writes_nothing(store: Store) -> None:
     """A detector that runs every hour writes the same incident again as it grows and closes it when it is over;
     a new one over the same data finds the same and writes nothing."""
-    begin = (_LAST - timedelta(days=2)).replace(hour=14)
-    begin -= timedelta(days=1) if begin > _LAST - timedelta(days=2) else timedelta(0)
+    begin = (_LAST - timedelta(days=1)).replace(hour=14)
+    begin -= timedelta(days=1) if begin > _LAST - timedelta(days=1) else timedelta(0)
     detector = Detector(_POLICY)
     found = [detector(store, begin + timedelta(hours=h, minutes=30)) for h in range(-1, 8)]
     critical = [[one for one in outcome.incidents if one.severity == "critical"] for outcome in found]
