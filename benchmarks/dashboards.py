@@ -132,6 +132,9 @@ def _measure(store: Store) -> None:
         found[name] = statistics.median(spent), statistics.median(worked)
     for name, (spent_ms, worked_ms) in sorted(found.items(), key=lambda each: -each[1][0])[:25]:
         print(f"{spent_ms:7.0f} ms ({worked_ms:.0f} ms of CPU)  {name}")
+    for board in sorted({name.partition("/")[0] for name in found}):
+        mine = [wall for name, (wall, _) in found.items() if name.startswith(f"{board}/")]
+        print(f"{board}: {len(mine)} queries, {sum(mine):.0f} ms together, slowest {max(mine):.0f} ms")
     walls, works = zip(*found.values(), strict=True)
     slow = sum(wall > 300 for wall in walls)
     print(f"{len(found)} queries: {sum(walls):.0f} ms together, slowest {max(walls):.0f} ms, {slow} over 300 ms")

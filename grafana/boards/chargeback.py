@@ -35,7 +35,7 @@ _END_USERS: Final = f"""
 SELECT {named("r.end_user")} AS end_user, {USD} AS cost_usd, sum(r.calls) AS calls,
   sum(r.input_tokens) AS input_tokens, sum(r.output_tokens) AS output_tokens
 FROM otel.genai_rollup_end_user AS r
-WHERE {within("Day")} AND {chosen()} AND r.end_user != ''
+WHERE {within("Day")} AND r.bucket >= $__toTime - INTERVAL 31 DAY AND {chosen()} AND r.end_user != ''
 GROUP BY end_user
 HAVING calls > 0
 ORDER BY cost_usd DESC
@@ -101,7 +101,7 @@ BOARD: Final = Board(
         rows("Teams and models", "One line for a model a team uses.", _by("team", "model"), _UNITS, height=10),
         rows(
             "End users",
-            "The applications' own customers: the request parameter user. By whole days (UTC).",
+            "The applications' own customers: the request parameter user. By whole days (UTC), at most 31 of them.",
             _END_USERS,
             {"cost_usd": "currencyUSD", "calls": "short", "input_tokens": "short", "output_tokens": "short"},
             needs=["end users"],
