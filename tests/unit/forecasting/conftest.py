@@ -1,4 +1,4 @@
-"""One embedded store for this folder, emptied before each test."""
+"""An embedded store for each module of this folder, emptied before each test; the engine opens one at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clickhouse_schema import runner
 from clickhouse_schema.store import Store
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A store with the newest schema."""
     with Store.embedded(tmp_path_factory.mktemp("store")) as store:
