@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from aiohttp import web
 
 from otel_exporter.asking import PARQUET, ROWS
-from otel_exporter.config.tree import HealthSettings
+from otel_exporter.config.tree import HealthSettings, is_loopback
 from otel_exporter.preview.pages import Pages
 from otel_exporter.telemetry import exposition
 
@@ -102,7 +101,7 @@ class _Questions:
 
     async def answer(self, request: web.Request) -> web.Response:
         """The answer, or 401, 403, 400 with a sentence under ``error``."""
-        if not _is_local(request.remote):
+        if not is_loopback(request.remote or ""):
             return _error(403, "questions are answered on this machine only")
         if not self._is_known(request.headers.get("Authorization", "")):
             return _error(401, "the token of the run file is missing or wrong")
@@ -136,13 +135,6 @@ async def _question(request: web.Request) -> tuple[str, Mapping[str, str], str] 
     except (ValueError, KeyError, AttributeError, TypeError):
         pass
     return None
-
-
-def _is_local(address: str | None) -> bool:
-    try:
-        return ipaddress.ip_address((address or "").partition("%")[0]).is_loopback
-    except ValueError:
-        return False
 
 
 def _error(status: int, sentence: str) -> web.Response:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from grafana.macros import MacroError
+from otel_exporter.config.tree import is_loopback
 from otel_exporter.preview.dashboards import Dashboards, Unknown
 from otel_exporter.preview.question import Malformed, question
 
@@ -90,17 +91,13 @@ def _local(handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any
     """Only for this machine."""
 
     async def guarded(request: web.Request) -> web.StreamResponse:
-        if urlsplit(f"//{request.host}").hostname not in _LOCAL_NAMES or not _is_loopback(request.remote):
+        if urlsplit(f"//{request.host}").hostname not in _LOCAL_NAMES or not is_loopback(request.remote or ""):
             return _error(403, "the dashboards are shown on this machine only")
         response: web.StreamResponse = await handler(request)
         response.headers.update(_POLICY)
         return response
 
     return guarded
-
-
-def _is_loopback(address: str | None) -> bool:
-    return (address or "").startswith(("127.", "::1", "::ffff:127."))
 
 
 async def _index(_: web.Request) -> web.StreamResponse:
