@@ -49,7 +49,7 @@ def keep(store: Store, days: Mapping[str, int]) -> list[str]:
     for family, tables in FAMILIES.items():
         for table, column in tables.items():
             if table in kept and kept[table] != days[family]:
-                store.command(_alteration(table, column, days[family]))
+                store.define(alteration(table, column, days[family]))
                 changed.append(table)
     return changed
 
@@ -75,7 +75,8 @@ def _days(definition: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _alteration(table: str, column: str, days: int) -> str:
+def alteration(table: str, column: str, days: int) -> str:
+    """The statement that keeps the rows of ``table`` for ``days`` counted from ``column``, 0 for ever."""
     if not days:
         return f"ALTER TABLE {DATABASE}.{table} REMOVE TTL"
     never = "toDateTime64('2100-01-01 00:00:00', 9, 'UTC')"

@@ -111,7 +111,7 @@ def apply(store: Store, known: tuple[Migration, ...] | None = None) -> list[Migr
     pending = plan(store, known)
     unrecorded: list[Migration] = []
     for migration in pending:
-        store.command(migration.statement)
+        store.define(migration.statement)
         unrecorded.append(migration)
         if migration.number >= 2:  # the second one makes the table that records them
             for done in unrecorded:

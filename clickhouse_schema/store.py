@@ -22,6 +22,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 from clickhouse_connect.driver.external import ExternalData
 
 from clickhouse_schema import lookup, results
+from clickhouse_schema.cluster import replicated
 from clickhouse_schema.errors import StoreError, StoreLocked, StoreRejected, StoreUnavailable, from_code
 from clickhouse_schema.handle import Handle
 from clickhouse_schema.lock import DirectoryLock
@@ -60,8 +61,10 @@ class Store:
         embedded: bool,
         path: str = ":memory:",
         release: Callable[[], None] = lambda: None,
+        cluster: str | None = None,
     ) -> None:
         self._connect = connect
+        self._cluster = cluster
         self._path = path
         self._release = release
         self._idle: LifoQueue[Any] = LifoQueue(maxsize=IDLE_HANDLES)
@@ -105,8 +108,10 @@ class Store:
         return cls(lambda: clickhouse_connect.get_client(interface="chdb", path=":memory:"), embedded=True)
 
     @classmethod
-    def server(cls, url: str) -> Store:
+    def server(cls, url: str, cluster: str | None = None) -> Store:
         """A ClickHouse server's HTTP interface: ``http[s]://[user[:password]@]host[:port]``.
+
+        ``cluster`` names the replicas of its shard in ClickHouse's configuration: tables are made on all of them.
 
         Raises:
             ValueError: the URL is not of this form; the message does not repeat it (it may hold a password).
@@ -123,7 +128,7 @@ class Store:
             "autogenerate_session_id": False,
             "settings": SESSION | {"wait_end_of_query": "1"},
         }
-        return cls(lambda: clickhouse_connect.get_client(**arguments), embedded=False)
+        return cls(lambda: clickhouse_connect.get_client(**arguments), embedded=False, cluster=cluster)
 
     def arrow(self, sql: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
         """The rows of a query. ``{name:Type}`` in the SQL is bound by ClickHouse to ``parameters[name]``."""
@@ -162,6 +167,15 @@ class Store:
         with self._handle() as client:
             answer = client.command(sql, parameters=_bound(parameters))
         return answer if isinstance(answer, str) else str(answer) if isinstance(answer, int) else ""
+
+    def define(self, statement: str) -> None:
+        """Run a statement that makes or changes a table, view or function: on every replica, where there are some."""
+        self.command(replicated(statement, self._cluster) if self._cluster else statement)
+
+    def catch_up(self) -> None:
+        """Wait until this replica has what others were given: what is not here would be posted a second time."""
+        if self._cluster:
+            self.command(f"SYSTEM SYNC REPLICA {DATABASE}.genai_ledger")
 
     def insert_file(self, table: str, path: Path, token: str) -> None:
         """Insert one Arrow file as one block, once: the same file under the same token adds nothing.

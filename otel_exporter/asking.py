@@ -70,7 +70,7 @@ def opened(settings: Settings, *, create: bool = False) -> Iterator[Store]:
     from clickhouse_schema.store import Store
 
     if settings.store.server:
-        store = Store.server(settings.store.server)
+        store = Store.server(settings.store.server, settings.store.clickhouse_cluster)
     else:
         if not create:
             _require_data(settings.store.data_dir)

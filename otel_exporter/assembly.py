@@ -69,6 +69,7 @@ def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling
         store = stack.enter_context(opened(settings, create=True))
         runner.apply(store)
         retention.keep(store, dict(settings.retention))
+        store.catch_up()
         engine = store if store.is_embedded else stack.enter_context(closing(Store.memory()))
         spool = stack.enter_context(closing(Spool(settings.store.data_dir / "spool", settings.spool.max_bytes)))
         shelf = ContentShelf() if settings.content.policy in ("keep", "redact") else None

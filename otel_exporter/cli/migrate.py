@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -63,6 +63,35 @@ def apply(config: ConfigFile = None, data_dir: DataDir = None, clickhouse_url: C
     typer.echo(f"{len(done)} migrations applied" if done else "nothing to do: the tables are up to date")
     if changed:
         typer.echo(f"retention changed: {', '.join(changed)}")
+
+
+@app.command()
+def distributed(
+    cluster: Annotated[str, typer.Option("--cluster", metavar="NAME", help="The shards, as that server calls them.")],
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+    clickhouse_url: ClickhouseUrl = None,
+) -> None:
+    """Print the SQL that makes a ClickHouse server without data answer for every shard of a cluster.
+
+    Ask it of a shard; run it on the server that dashboards and rules are to ask (deploy/README.md).
+    """
+    from clickhouse_schema import runner
+    from clickhouse_schema.cluster import COLUMNS_OF
+    from clickhouse_schema.cluster import distributed as statements
+    from clickhouse_schema.tables import DATABASE
+    from otel_exporter.asking import opened
+    from otel_exporter.failures import Reason, Refused
+
+    with opened(settings_for(config, data_dir, clickhouse_url)) as store:
+        if runner.plan(store):
+            raise Refused(Reason.MALFORMED, "the tables are not up to date: run `tokentide migrate apply` first")
+        columns = list(store.arrow(COLUMNS_OF, {"database": DATABASE}).iter_rows())
+    try:
+        text = [f"{each};" for each in statements(cluster, (m.statement for m in runner.migrations()), columns)]
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--cluster") from None
+    typer.echo("\n".join(text))
 
 
 def _table(migrations: list[Migration]) -> Table:

@@ -49,6 +49,11 @@ class StoreSettings(Section):
         default=None, description="Password for `clickhouse_url`, when the address does not carry one."
     )
     clickhouse_password_file: Path | None = Field(default=None, description="File holding `clickhouse_password`.")
+    clickhouse_cluster: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][\w.-]*$",
+        description="The server's replicas, as its configuration calls them: tables are made `ON CLUSTER`, replicated.",
+    )
     max_memory: Size | None = Field(
         default=None, description="Memory the embedded database may use. Unset: half of this machine's."
     )

@@ -31,6 +31,17 @@ def test_a_server_is_migrated_and_says_so(server: Store) -> None:
     assert {state.state for state in runner.status(server)} == {"applied"}
 
 
+def test_tables_of_a_cluster_are_made_on_all_of_it(opened: Store, store: Store) -> None:
+    """With a cluster's name every definition is sent for its replicas; this engine, alone, says that it is none."""
+    path = Path(store.arrow("SELECT path FROM system.disks WHERE name = 'default'").item())
+    with front.serving(path) as url, Store.server(url, "shard_1") as remote:
+        with pytest.raises(StoreRejected) as refused:
+            remote.define("CREATE TABLE IF NOT EXISTS otel.x (a String)\nENGINE = MergeTree ORDER BY a")
+        assert refused.value.code == 701  # CLUSTER_DOESNT_EXIST
+        with pytest.raises(StoreRejected):
+            remote.catch_up()
+
+
 def test_a_file_goes_in_once_and_comes_back(server: Store, tmp_path: Path) -> None:
     """Bytes of the file travel in the body, the token keeps a replay from doubling, types come back as they were."""
     entry = rows.frame("genai_ledger", [rows.plain("genai_ledger", call_key="ü\n\n'", tags=["a"], said=[{"k": "v"}])])

@@ -196,6 +196,17 @@ def test_migrations(tokentide: Tokentide, tmp_path: Path) -> None:
     assert "nothing to do" in tokentide("migrate", "apply", "--data-dir", "d").out
 
 
+def test_the_sql_for_a_server_before_the_shards(tokentide: Tokentide) -> None:
+    """It is printed with the columns of an up-to-date shard, whose name for the cluster must be one."""
+    arguments = ("migrate", "distributed", "--cluster", "all_shards", "--data-dir", "d")
+    tokentide("migrate", "apply", "--data-dir", "d")
+    printed = tokentide(*arguments).out
+    assert printed.count("ENGINE = Distributed('all_shards', 'otel', ") > 20 and printed.rstrip().endswith(";")
+    assert "`cost_usd` Nullable(Decimal(38, 12))" in printed
+    refused = tokentide("migrate", "distributed", "--cluster", "a b", "--data-dir", "d")
+    assert refused.code == 2 and "is not the name of a cluster" in refused.err
+
+
 def test_spool_status_of_nothing(tokentide: Tokentide) -> None:
     """`spool status` of a directory without a spool is an empty list."""
     assert json.loads(tokentide("spool", "status", "--format", "json").out) == []
