@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.samples import Sample
+
+__all__ = ["REGISTRY", "Declared", "Metric", "Sample", "exposition"]
 
 REGISTRY = CollectorRegistry()
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -302,6 +306,11 @@ class Metric(Enum):
         """Record how long a block takes, in a histogram of seconds."""
         assert isinstance(self._collector, Histogram)
         return self._collector.time()
+
+    def samples(self) -> Sequence[Sample]:
+        """What it says now, as Prometheus client's samples; of a metric with labels, those label values seen so far."""
+        (family,) = self._collector.collect()
+        return family.samples
 
 
 def exposition() -> bytes:

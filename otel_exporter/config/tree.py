@@ -16,6 +16,7 @@ from otel_exporter.config.alerting import AlertingSettings
 from otel_exporter.config.budgets import BudgetSettings
 from otel_exporter.config.foresight import AnomalySettings, ForecastSettings
 from otel_exporter.config.section import Broken, Section, unsendable
+from otel_exporter.config.self_monitoring import SelfMonitoringSettings
 from otel_exporter.config.values import Factory, Port, Secret, ServerUrl, Size, Tenant
 
 MIB = 2**20
@@ -330,6 +331,9 @@ class Settings(Section):
     forecast: ForecastSettings = Field(default=ForecastSettings(), description="Forecasts.")
     anomalies: AnomalySettings = Field(default=AnomalySettings(), description="Anomalies.")
     budgets: tuple[BudgetSettings, ...] = Field(default=(), description="Budgets: see [budgets](budgets.md).")
+    self_monitoring: SelfMonitoringSettings = Field(
+        default=SelfMonitoringSettings(), description="Own metrics in the own store."
+    )
     log: LogSettings = Field(default=LogSettings(), description="Our own log.")
 
     def broken_rules(self) -> Iterator[Broken]:
