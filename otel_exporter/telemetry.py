@@ -127,6 +127,13 @@ class Metric(Enum):
         "Failed inserts, by kind: transient (tried again) or permanent (bisected).",
         "Permanent ones end in the dead-letter directory; read the error beside the rows.",
     )
+    LOOKUP_FAILURES = Declared(
+        "tokentide_lookup_failures_total",
+        "counter",
+        ("kind",),
+        "Questions asked before a batch is written that failed, by kind: transient or permanent. Asked again for ever.",
+        "Permanent: /readyz says why; `tokentide migrate status` says whether tables are missing.",
+    )
     DEAD_LETTERS = Declared(
         "tokentide_dead_letter_rows_total",
         "counter",
