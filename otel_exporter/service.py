@@ -151,6 +151,7 @@ class Service:
             ingest.max_decompressed_bytes,
             ingest.max_in_flight_bytes,
             ingest.tenant,
+            ingest.max_records,
         )
         grpc, http = ingest.grpc, ingest.http
         receivers: dict[str, tuple[str, GrpcReceiver | HttpReceiver]] = {

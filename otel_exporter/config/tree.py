@@ -136,6 +136,9 @@ class IngestSettings(Section):
     max_in_flight_bytes: Size = Field(
         default=256 * MIB, description="Bytes admitted and not yet acknowledged; beyond it senders are told to retry."
     )
+    max_records: int = Field(
+        default=50_000, gt=0, description="Most spans, log records or metric points in one request; more are refused."
+    )
     insecure: bool = Field(
         default=False, description="Allow an address other machines can reach without any token (flag `--insecure`)."
     )
