@@ -39,8 +39,8 @@ FEATURES: Final = {
     "coding agents": "Claude Code, Codex, Copilot or Gemini CLI",
     "forecasting": "the forecasting job",
     "alerting": "the alerting job",
-    "self-monitoring": "the Collector sending Tokentide's own metrics, as in otelcol-config.yaml",
-    "trace": "the id of a trace",
+    "self-monitoring": "Tokentide's own metrics, which `serve` writes unless self_monitoring.enabled is off",
+    "trace": "calls that arrive as spans",
 }
 _FILLED_BY: Final = re.compile(r"\n\nFilled by: (.+)\.$")
 

@@ -58,6 +58,23 @@ class Watcher:
         """Ledger entries were computed and are about to be inserted."""
 
 
+class Watchers(Watcher):
+    """Several, told in this order."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self._watchers = watchers
+
+    def committed(self, tenant: str, tables: Tables) -> None:
+        """See `Watcher`."""
+        for watcher in self._watchers:
+            watcher.committed(tenant, tables)
+
+    def posted(self, entries: pl.DataFrame) -> None:
+        """See `Watcher`."""
+        for watcher in self._watchers:
+            watcher.posted(entries)
+
+
 @contextmanager
 def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling: bool = False) -> Iterator[Assembly]:
     """Open the store (migrated) and the spool, and put the pipeline together; everything is closed afterwards.

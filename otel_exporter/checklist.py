@@ -42,7 +42,8 @@ class Checklist(Watcher):
         """Name each producer when it first speaks."""
         self._records += sum(tables[name].height for name in ("otel_traces", "otel_logs") if name in tables)
         if OBSERVATIONS not in tables:
-            self._once("records", f"{self._records} spans or log records arrived; none describes an LLM call yet")
+            if self._records:  # metrics are neither
+                self._once("records", f"{self._records} spans or log records arrived; none describes an LLM call yet")
             return
         for source in tables[OBSERVATIONS]["source"].unique().sort():
             self._once(source, f"{source} found")

@@ -127,7 +127,7 @@ class Freezer:
         """Freeze the oldest segments; None when there are none.
 
         Raises:
-            StoreUnavailable: the poster could not read the ledger; nothing was frozen.
+            StoreUnavailable, StoreRejected: the poster could not read the ledger; nothing was frozen.
             OSError: the disk refuses; nothing was frozen.
             ValueError: rows do not fit their table; a fault of ours, never of the data.
         """

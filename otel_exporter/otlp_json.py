@@ -21,6 +21,7 @@ from typing import Any, Final, NoReturn
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
+from otel_exporter.decode.census import is_crowded_json, is_crowded_tree, too_many
 from otel_exporter.decode.door import REQUEST
 from otel_exporter.failures import Reason, Refused
 from processors.batch import Signal
@@ -48,15 +49,21 @@ class _WrongError(Exception):
         return self
 
 
-def to_protobuf(signal: Signal, body: bytes) -> bytes:
+def to_protobuf(signal: Signal, body: bytes, most: int | None = None) -> bytes:
     """The request in protobuf.
 
     Raises:
-        Refused: MALFORMED: not JSON, or not this request; the sentence says where, and quotes nothing.
+        Refused: MALFORMED: not JSON, or not this request; the sentence says where, and quotes nothing. TOO_LARGE: more
+            than ``most`` spans, log records or metrics.
     """
     request = REQUEST[signal]
+    if most is not None and is_crowded_json(body, most):
+        raise too_many(most)
     try:
-        return request(**_message(request.DESCRIPTOR, _loaded(body))).SerializeToString()
+        tree = _loaded(body)
+        if most is not None and is_crowded_tree(signal, tree, most):
+            raise too_many(most)
+        return request(**_message(request.DESCRIPTOR, tree)).SerializeToString()
     except _WrongError as wrong:
         sentence = (
             f"The body is not an {request.DESCRIPTOR.name} in JSON: {wrong.path or 'it'} must be {wrong.expected}."

@@ -14,7 +14,7 @@ import structlog
 from otel_exporter import runfile
 from otel_exporter.alerts import Alerting
 from otel_exporter.asking import bounded
-from otel_exporter.assembly import Assembly, assembled
+from otel_exporter.assembly import Assembly, Watchers, assembled
 from otel_exporter.checklist import Checklist
 from otel_exporter.cli.sentences import explain
 from otel_exporter.endpoint.choices import Bounds
@@ -29,6 +29,7 @@ from otel_exporter.preview.dashboards import DIRECTORY, Dashboards
 from otel_exporter.preview.pages import Pages
 from otel_exporter.receivers import Admission, GrpcReceiver, HttpReceiver, Tls, token_hash
 from otel_exporter.schedule import Job, Scheduler
+from otel_exporter.self_monitoring import SelfMonitoring
 
 if TYPE_CHECKING:
     from clickhouse_schema.store import Store
@@ -51,6 +52,7 @@ class Service:
         self._stop = asyncio.Event()
         self._checklist = Checklist(quiet=quiet)
         self._scheduler = Scheduler()
+        self._own = SelfMonitoring(settings.self_monitoring)
 
     async def run(self) -> None:
         """Serve until stopped, then store everything that was acknowledged.
@@ -65,7 +67,7 @@ class Service:
             loop.add_signal_handler(name, self._stop.set)
         with (
             runfile.claim(self._settings.store.data_dir) as claim,
-            assembled(self._settings, self._checklist, reconciling=True) as parts,
+            assembled(self._settings, Watchers(self._checklist, self._own), reconciling=True) as parts,
         ):
             async with self._listening(parts, claim.token) as addresses:
                 running = claim.publish(addresses)
@@ -106,17 +108,17 @@ class Service:
             doors.push_async_callback(asyncio.to_thread, writer.stop)
             pipeline.start()
             doors.push_async_callback(asyncio.to_thread, pipeline.stop)
-            doors.push_async_callback(asyncio.to_thread, (await asyncio.to_thread(self._schedule, parts)))
+            doors.push_async_callback(asyncio.to_thread, (await asyncio.to_thread(self._schedule, parts, pipeline)))
             addresses |= await self._receive(doors, pipeline, token)
             yield addresses
 
-    def _schedule(self, parts: Assembly) -> Callable[[], None]:
+    def _schedule(self, parts: Assembly, pipeline: Pipeline) -> Callable[[], None]:
         """Start what is done on a schedule; how to stop it.
 
         Whoever adds a job makes an `otel_exporter.schedule.Job` and puts it into this list.
         """
         scheduler = self._scheduler
-        jobs: list[Job] = Foresight(self._settings, parts.store).jobs()
+        jobs: list[Job] = Foresight(self._settings, parts.store).jobs() + self._own.jobs(pipeline)
         alerting = None
         if self._settings.alerting.enabled:
             alerting = Alerting(self._settings, parts.store, parts.spool, lambda: scheduler.failing)
@@ -149,6 +151,7 @@ class Service:
             ingest.max_decompressed_bytes,
             ingest.max_in_flight_bytes,
             ingest.tenant,
+            ingest.max_records,
         )
         grpc, http = ingest.grpc, ingest.http
         receivers: dict[str, tuple[str, GrpcReceiver | HttpReceiver]] = {

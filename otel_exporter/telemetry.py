@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.samples import Sample
+
+__all__ = ["REGISTRY", "Declared", "Metric", "Sample", "exposition"]
 
 REGISTRY = CollectorRegistry()
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -122,6 +126,13 @@ class Metric(Enum):
         ("kind",),
         "Failed inserts, by kind: transient (tried again) or permanent (bisected).",
         "Permanent ones end in the dead-letter directory; read the error beside the rows.",
+    )
+    LOOKUP_FAILURES = Declared(
+        "tokentide_lookup_failures_total",
+        "counter",
+        ("kind",),
+        "Questions asked before a batch is written that failed, by kind: transient or permanent. Asked again for ever.",
+        "Permanent: /readyz says why; `tokentide migrate status` says whether tables are missing.",
     )
     DEAD_LETTERS = Declared(
         "tokentide_dead_letter_rows_total",
@@ -302,6 +313,11 @@ class Metric(Enum):
         """Record how long a block takes, in a histogram of seconds."""
         assert isinstance(self._collector, Histogram)
         return self._collector.time()
+
+    def samples(self) -> Sequence[Sample]:
+        """What it says now, as Prometheus client's samples; of a metric with labels, those label values seen so far."""
+        (family,) = self._collector.collect()
+        return family.samples
 
 
 def exposition() -> bytes:

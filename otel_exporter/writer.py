@@ -153,12 +153,14 @@ class Writer:
 
         Raises:
             StoreUnavailable, OSError, InDoubt: try again later; the batch stays frozen.
+            StoreRejected: a question was refused (inserts are not questions), which no batch can be blamed for: a table
+                or a right is missing. Try again later, too: it may be mended, and stopping would only hide that.
             WriterStopped: a person must look; `state` says why.
         """
         with self._turn:
             if self.state.name == "stopped":
                 raise WriterStopped(self.state.reason)
-            self._batch = self._batch or self._repaired() or self._freezer.freeze()
+            self._batch = self._batch or self._next_batch()
             if self._batch is None:
                 self._enter("idle")
                 return False
@@ -169,6 +171,14 @@ class Writer:
             self._enter("idle")
             return True
 
+    def _next_batch(self) -> FrozenBatch | None:
+        """What comes next, frozen. ClickHouse is asked what it knows, and nothing is frozen when it does not answer."""
+        try:
+            return self._repaired() or self._freezer.freeze()
+        except (StoreRejected, StoreUnavailable) as error:
+            Metric.LOOKUP_FAILURES.add(kind="permanent" if isinstance(error, StoreRejected) else "transient")
+            raise
+
     def _repaired(self) -> FrozenBatch | None:
         rows = self._repairs()
         return self._freezer.freeze_rows(rows) if rows else None
@@ -177,7 +187,7 @@ class Writer:
         """One step that never raises; returns the seconds to wait before the next."""
         try:
             self.step()
-        except (StoreUnavailable, OSError, InDoubt) as error:
+        except (StoreUnavailable, StoreRejected, OSError, InDoubt) as error:
             return self._back_off(error)
         except WriterStopped:
             return self._every

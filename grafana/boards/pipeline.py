@@ -12,15 +12,22 @@ _LAG: Final = "dateDiff('millisecond', e.ended_at, e.posted_at)"
 
 
 def _counter(metric: str, label: str) -> str:
-    """What a counter of ours grew by: the growth of each of its series between restarts."""
+    """What a counter of ours grew by: from point to point of each series, and its first point from the start of the process.
+
+    A series begins when its labels are first seen, so the ten minutes before the time range tell the old from the new. A
+    scraper that does not know when the process started says that it was now; then the first point tells nothing.
+    """
     return f"""
-SELECT time, name, sum(growth) AS grown
+SELECT $__timeInterval(at) AS time, if(label = '', 'none', label) AS name, sum(growth) AS grown
 FROM (
-  SELECT $__timeInterval(m.TimeUnix) AS time, m.Attributes['{label}'] AS name, max(m.Value) - min(m.Value) AS growth
+  SELECT m.TimeUnix AS at, m.Attributes['{label}'] AS label,
+    m.Value - lagInFrame(m.Value, 1, if(m.StartTimeUnix < m.TimeUnix, 0, m.Value)) OVER (
+      PARTITION BY cityHash64(m.ServiceName, m.ResourceAttributes, m.Attributes, m.StartTimeUnix)
+      ORDER BY m.TimeUnix ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS growth
   FROM otel.otel_metrics_sum AS m
-  WHERE $__timeFilter(m.TimeUnix) AND m.MetricName = '{metric}'
-  GROUP BY time, name, m.ServiceName, m.Attributes, m.StartTimeUnix
+  WHERE m.TimeUnix >= $__fromTime - INTERVAL 10 MINUTE AND m.TimeUnix <= $__toTime AND m.MetricName = '{metric}'
 )
+WHERE at >= $__fromTime
 GROUP BY time, name
 ORDER BY time, name"""
 
@@ -62,7 +69,7 @@ LIMIT 100"""
 BOARD: Final = Board(
     name="pipeline",
     title="Pipeline health",
-    text="At most the last two days of the time range. What arrives, from which source, how late; what is not known about calls and how observations were joined. Tokentide's own metrics need the Collector to send them here.",
+    text="At most the last two days of the time range. What arrives, from which source, how late; what is not known about calls and how observations were joined. Tokentide's own metrics are written once a minute while `serve` runs.",
     since="now-24h",
     refresh="1m",
     panels=[
@@ -188,7 +195,6 @@ BOARD: Final = Board(
             _counter("tokentide_refused_requests_total", "reason"),
             "short",
             by="name",
-            style="stack",
             step="1m",
             needs=["self-monitoring"],
         ),
@@ -198,7 +204,6 @@ BOARD: Final = Board(
             _counter("tokentide_retry_later_total", "reason"),
             "short",
             by="name",
-            style="stack",
             step="1m",
             needs=["self-monitoring"],
         ),
@@ -216,7 +221,6 @@ BOARD: Final = Board(
             _counter("tokentide_dead_letter_rows_total", "table"),
             "short",
             by="name",
-            style="bars",
             step="1m",
             needs=["self-monitoring"],
         ),

@@ -35,7 +35,7 @@ def _hours_since(start: str) -> str:
 
 _DAY: Final = "toStartOfDay($__toTime, 'UTC')"
 _TODAY = f"SELECT {USD} AS today {_hours_since(_DAY)}"
-_TO_DATE = f"SELECT {USD} AS month_to_date {_hours_since(_MONTH)}"
+_TO_DATE = f"SELECT {USD} AS month_to_date\nFROM {between(_MONTH)}\nWHERE {chosen()}"
 _OUTLOOK = f"""
 FROM (
   SELECT b.budget AS budget, b.source AS source, argMax(b.spent_usd, b.as_of) AS spent,
@@ -57,12 +57,12 @@ FROM (
   FROM (
     SELECT bucket, sum(cost) AS cost, sum(foreseen) AS foreseen
     FROM (
-      SELECT toStartOfDay(r.bucket) AS bucket, {USD} AS cost, 0 AS foreseen
+      SELECT toStartOfDay(r.bucket, 'UTC') AS bucket, {USD} AS cost, 0 AS foreseen
       FROM {between(_MONTH)}
       WHERE {chosen()}
       GROUP BY bucket
       UNION ALL
-      SELECT toStartOfDay(f.bucket) AS bucket, 0 AS cost, argMax(f.yhat, f.as_of) AS foreseen
+      SELECT toStartOfDay(f.bucket, 'UTC') AS bucket, 0 AS cost, argMax(f.yhat, f.as_of) AS foreseen
       FROM otel.genai_forecast AS f
       WHERE f.metric = 'cost_usd' AND f.axis = 'total' AND f.freq = 'day' AND f.as_of <= $__toTime
         AND f.bucket > $__toTime AND f.bucket < {_MONTH} + INTERVAL 1 MONTH AND {_TENANT.format("f")}

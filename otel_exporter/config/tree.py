@@ -16,6 +16,7 @@ from otel_exporter.config.alerting import AlertingSettings
 from otel_exporter.config.budgets import BudgetSettings
 from otel_exporter.config.foresight import AnomalySettings, ForecastSettings
 from otel_exporter.config.section import Broken, Section, unsendable
+from otel_exporter.config.self_monitoring import SelfMonitoringSettings
 from otel_exporter.config.values import Factory, Port, Secret, ServerUrl, Size, Tenant
 
 MIB = 2**20
@@ -139,6 +140,9 @@ class IngestSettings(Section):
     max_decompressed_bytes: Size = Field(default=64 * MIB, description="Largest request body after decompression.")
     max_in_flight_bytes: Size = Field(
         default=256 * MIB, description="Bytes admitted and not yet acknowledged; beyond it senders are told to retry."
+    )
+    max_records: int = Field(
+        default=50_000, gt=0, description="Most spans, log records or metric points in one request; more are refused."
     )
     insecure: bool = Field(
         default=False, description="Allow an address other machines can reach without any token (flag `--insecure`)."
@@ -335,6 +339,9 @@ class Settings(Section):
     forecast: ForecastSettings = Field(default=ForecastSettings(), description="Forecasts.")
     anomalies: AnomalySettings = Field(default=AnomalySettings(), description="Anomalies.")
     budgets: tuple[BudgetSettings, ...] = Field(default=(), description="Budgets: see [budgets](budgets.md).")
+    self_monitoring: SelfMonitoringSettings = Field(
+        default=SelfMonitoringSettings(), description="Own metrics in the own store."
+    )
     log: LogSettings = Field(default=LogSettings(), description="Our own log.")
 
     def broken_rules(self) -> Iterator[Broken]:

@@ -11,13 +11,14 @@ from typing import Final
 import structlog
 
 from otel_exporter.decode import columnar
+from otel_exporter.decode.census import is_crowded, too_many
 from otel_exporter.decode.columnar import ArrowEngine
 from otel_exporter.decode.door import validate
 from otel_exporter.decode.walker import walk
 from otel_exporter.telemetry import Metric
 from processors.batch import Batch, Signal
 
-__all__ = ["SMALL_BYTES", "ArrowEngine", "Decoder", "validate", "walk"]
+__all__ = ["SMALL_BYTES", "ArrowEngine", "Decoder", "is_crowded", "too_many", "validate", "walk"]
 log = structlog.get_logger(__name__)
 
 #: Smaller batches are walked. A query costs milliseconds before it reads its first span; measured, the routes cost the

@@ -22,6 +22,9 @@ RUNAWAY_TEAM: Final = "support"
 _RUNAWAY: Final = (1, range(14, 18), 9)
 #: Days before the end at which half of the search team's calls have moved to the other model.
 _MIGRATED: Final = 12
+#: How long before the end the search team's model is over its rate for some minutes, and for how many requests.
+_OUTAGE: Final = timedelta(hours=2, minutes=40)
+_OUTAGE_REQUESTS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ def calls(last_hour: datetime, days: int) -> Iterator[Call]:
     """Every call of the ``days`` before ``last_hour``; those of one request follow each other."""
     rng = random.Random(last_hour.date().toordinal())
     request = 0
+    outage = last_hour - _OUTAGE
     for hour in range(days * 24):
         moment = last_hour - timedelta(days=days) + timedelta(hours=hour)
         left = (last_hour - moment) / timedelta(days=1)
@@ -131,6 +135,19 @@ def calls(last_hour: datetime, days: int) -> Iterator[Call]:
             for at in _moments(rng, habit, moment, left):
                 request += 1
                 yield from _attempts(rng, habit, _call(rng, habit, at, left, request))
+        if moment <= outage < moment + timedelta(hours=1):
+            yield from _limited(rng, outage, request + 1)
+            request += _OUTAGE_REQUESTS
+
+
+def _limited(rng: random.Random, at: datetime, request: int) -> Iterator[Call]:
+    """Minutes in which the search team's model is over its rate: one try again works, others fall back."""
+    habit = next(each for each in HABITS if each.falls_back_to)
+    for number in range(_OUTAGE_REQUESTS):
+        call = replace(_call(rng, habit, at + timedelta(minutes=2 * number), 0.0, request + number), cache_hit=False)
+        yield _failed(call)
+        again = _again(call)
+        yield again if number == 0 else _elsewhere(again, habit)
 
 
 def refusals(last_hour: datetime, days: int) -> Iterator[Refusal]:
@@ -191,9 +208,19 @@ def _attempts(rng: random.Random, habit: Habit, call: Call) -> Iterator[Call]:
     if call.cache_hit or rng.random() > 0.02:
         yield call
         return
-    yield replace(call, failed=True, input_tokens=0, cached_tokens=0, output_tokens=0, streamed=False)
+    yield _failed(call)
     if call.reporter == "gateway" and rng.random() < 0.7:
-        again = replace(call, at=call.at + timedelta(seconds=call.seconds + 0.5))
-        if habit.falls_back_to and rng.random() < 0.5:
-            again = replace(again, provider="openai", model=habit.falls_back_to, asked=habit.falls_back_to)
-        yield again
+        again = _again(call)
+        yield _elsewhere(again, habit) if habit.falls_back_to and rng.random() < 0.5 else again
+
+
+def _failed(call: Call) -> Call:
+    return replace(call, failed=True, input_tokens=0, cached_tokens=0, output_tokens=0, streamed=False)
+
+
+def _again(call: Call) -> Call:
+    return replace(call, at=call.at + timedelta(seconds=call.seconds + 0.5))
+
+
+def _elsewhere(call: Call, habit: Habit) -> Call:
+    return replace(call, provider="openai", model=habit.falls_back_to, asked=habit.falls_back_to)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from otel_exporter import logs, outlooks, report, runfile
+from otel_exporter import logs, outlooks, report, runfile, self_monitoring
 from otel_exporter.asking import Ask, AskIn, live, table
 from otel_exporter.config.budgets import BudgetSettings
 from otel_exporter.config.foresight import AnomalySettings, ForecastSettings
@@ -140,7 +140,7 @@ async def _tell(console: Console, service: Service, running: runfile.Running) ->
         ask = live(running)
         stored = await asyncio.to_thread(_wait_until_stored, ask, sent)
     with console.status("forecasting, looking at budgets, asking the alert rules ..."):
-        await asyncio.to_thread(service.run_now, *_outlook_jobs(service.jobs))
+        await asyncio.to_thread(service.run_now, *_outlook_jobs(service.jobs), self_monitoring.NAME)
     await asyncio.to_thread(_report, ask)
     await asyncio.to_thread(_foreseen, ask)
     _compare(console, sent, stored)

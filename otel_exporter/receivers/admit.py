@@ -13,6 +13,7 @@ from otel_exporter.failures import Reason, Refused, RetryLater
 from otel_exporter.telemetry import Metric
 
 BEARER: Final = "bearer "
+MAX_RECORDS: Final = 50_000
 HOW: Final = "send it as 'authorization: Bearer <token>' or 'x-api-key: <token>'"
 
 
@@ -37,6 +38,7 @@ class Admission:
         max_decompressed_bytes: the most bytes it may have once inflated.
         max_in_flight_bytes: the most bytes all unanswered requests together may hold.
         default_tenant: the tenant of every request when there are no tokens.
+        max_records: the most spans, log records or metric points one request may hold.
     """
 
     def __init__(
@@ -46,11 +48,13 @@ class Admission:
         max_decompressed_bytes: int,
         max_in_flight_bytes: int,
         default_tenant: str = "default",
+        max_records: int = MAX_RECORDS,
     ) -> None:
         if max_in_flight_bytes < max(max_body_bytes, max_decompressed_bytes):
             raise ValueError("max_in_flight_bytes is smaller than one allowed request: such a request would never fit")
         self.max_body_bytes = max_body_bytes
         self.max_decompressed_bytes = max_decompressed_bytes
+        self.max_records = max_records
         self._tokens = dict(tokens)
         self._max_in_flight = max_in_flight_bytes
         self._flight = _Flight()
@@ -60,7 +64,9 @@ class Admission:
         """The same bounds, and the same bytes in flight, for another listener with other tokens."""
         if not tokens:
             raise ValueError("without tokens it would be open to all")
-        other = Admission(tokens, self.max_body_bytes, self.max_decompressed_bytes, self._max_in_flight)
+        other = Admission(
+            tokens, self.max_body_bytes, self.max_decompressed_bytes, self._max_in_flight, max_records=self.max_records
+        )
         other._flight = self._flight
         return other
 

@@ -35,7 +35,7 @@ class GrpcReceiver:
     ) -> None:
         self._address = address
         self._admission = admission
-        self._intake = Intake("grpc", sink)
+        self._intake = Intake("grpc", sink, admission.max_records)
         self._tls = tls
         self._patience = patience
         self._server: grpc.aio.Server | None = None

@@ -41,7 +41,7 @@ class HttpReceiver:
     ) -> None:
         self._host, self._port = host, port
         self._admission = admission
-        self._intake = Intake("http", sink)
+        self._intake = Intake("http", sink, admission.max_records)
         self._tls = tls
         self._patience = patience
         self._stopping = False

@@ -10,7 +10,7 @@ from typing import Final, Literal, Protocol, TypeVar
 
 import structlog
 
-from otel_exporter.decode import validate
+from otel_exporter.decode import is_crowded, too_many, validate
 from otel_exporter.failures import Reason, Refused, RetryLater
 from otel_exporter.logs import frames
 from otel_exporter.otlp_json import to_protobuf
@@ -46,9 +46,10 @@ class Sink(Protocol):
 class Intake:
     """Validates and counts requests, and hands them to the sink."""
 
-    def __init__(self, transport: Literal["grpc", "http"], sink: Sink) -> None:
+    def __init__(self, transport: Literal["grpc", "http"], sink: Sink, max_records: int) -> None:
         self._transport = transport
         self._sink = sink
+        self._max_records = max_records
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"receive-{transport}")
         self._last_logged: dict[tuple[str, str], float] = {}
 
@@ -56,18 +57,27 @@ class Intake:
         """Returns when the request is durable. One that carries no record at all succeeds without the sink.
 
         Raises:
-            Refused: not a valid request, or the sink refused it.
+            Refused: not a valid request, too many records, or the sink refused it.
             RetryLater: the sink cannot take it now.
         """
         if media is Media.JSON and body:
-            body = await self._parse(to_protobuf, signal, body, media)
+            body = await self._parse(self._to_protobuf, signal, body, media)
         if not body:
             return
-        records = await self._parse(validate, signal, body, Media.PROTOBUF)
+        records = await self._parse(self._validate, signal, body, Media.PROTOBUF)
         if not records:
             return
         Metric.RECEIVED.add(records, signal=signal.value, transport=self._transport)
         await self._sink.accept(signal, tenant, body)
+
+    def _to_protobuf(self, signal: Signal, body: bytes) -> bytes:
+        return to_protobuf(signal, body, self._max_records)
+
+    def _validate(self, signal: Signal, body: bytes) -> int:
+        """How many records; too many are noticed before they are parsed, because parsing them is what they cost."""
+        if is_crowded(signal, body, self._max_records):
+            raise too_many(self._max_records)
+        return validate(signal, body)
 
     async def _parse(
         self, function: Callable[[Signal, bytes], _Result], signal: Signal, body: bytes, media: Media

@@ -18,6 +18,11 @@ _PANELS: Final = """boxes => boxes.map(box => ({
     title: box.dataset.panel, rows: Number(box.dataset.rows ?? -1), failed: box.dataset.failed ? box.innerText : "",
     drawn: box.querySelector("svg, table, b, .meter, .js-plotly-plot") !== null}))"""
 
+_BARS: Final = """bars => bars.map(bar => {
+    const [inner, outer] = [bar.getBoundingClientRect(), bar.parentElement.getBoundingClientRect()];
+    return [(inner.left - outer.left) / outer.width, (inner.right - outer.left) / outer.width];
+})"""
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -43,6 +48,11 @@ class Browser:
         self._page.goto(self._url + path)
         self._page.wait_for_selector("body[data-done]", timeout=_PATIENCE_MS)
         return [Seen(**said) for said in self._page.eval_on_selector_all(".body", _PANELS)]
+
+    def bars(self, title: str) -> list[tuple[float, float]]:
+        """Where each bar of a panel begins and ends, as shares of the width there is for it."""
+        measured = self._page.eval_on_selector_all(f"[data-panel='{title}'] .bar i", _BARS)
+        return [(begin, end) for begin, end in measured]
 
     def picture(self, file: Path, height: int = 1100) -> None:
         """The upper part of the page as PNG."""

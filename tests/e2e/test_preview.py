@@ -4,62 +4,93 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+from otel_exporter import runfile
+from otel_exporter.asking import live, table
 from otel_exporter.preview.dashboards import DIRECTORY, Dashboard, Dashboards, panels
 from tests.e2e.browser import browser
-from tests.e2e.house import PATIENCE, House, outside, serving
+from tests.e2e.house import PATIENCE, outside
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 DASHBOARDS = list(Dashboards(DIRECTORY))
-DAYS = 28
+#: `tokentide demo`, on any free ports.
+DEMO = """
+from otel_exporter.demo import show
+show.PORTS.update(dict.fromkeys(show.PORTS, 0))
+show.run(once=False)
+"""
+_OWN_METRICS = "SELECT 1 WHERE exists(SELECT 1 FROM otel_metrics_sum) AND exists(SELECT 1 FROM otel_metrics_gauge)"
+Addresses = Mapping[str, str]
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A serve that holds what the demo sends: weeks of history, and calls of a real LiteLLM."""
-    with serving(tmp_path_factory.mktemp("preview") / "data") as house:
-        command = [sys.executable, "-m", "otel_exporter.demo.traffic", house.url, str(DAYS)]
-        environment = outside(
-            OTEL_EXPORTER="otlp_http",
-            OTEL_ENDPOINT=house.url,
-            OTEL_SERVICE_NAME="demo-litellm-app",
-            OTEL_RESOURCE_ATTRIBUTES="team=platform,demo=true",
-            LITELLM_LOCAL_MODEL_COST_MAP="True",
-        )
-        ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=True)
-        calls = json.loads(ran.stdout)["calls"]
-        house.wait_for("SELECT count() AS n FROM genai_calls", lambda rows: rows[0]["n"] >= calls)
-        yield house
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
+    """Where a running `tokentide demo` listens, once everything it shows is stored."""
+    home = tmp_path_factory.mktemp("demo")
+    log = home / "demo.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "-c", DEMO], cwd=home, env=outside(), stdout=out, stderr=out)
+    try:
+        yield _shown(process, home / "tokentide-demo", log).addresses
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _shown(process: subprocess.Popen[bytes], data_dir: Path, log: Path) -> runfile.Running:
+    """The demo, when it has said all it has to say and its own metrics are stored."""
+    until = time.monotonic() + 4 * PATIENCE
+    while True:
+        assert process.poll() is None and time.monotonic() < until, log.read_text()
+        running = runfile.find(data_dir, patience=PATIENCE) if "keeps serving" in log.read_text() else None
+        if running is not None and table(live(running), _OWN_METRICS).rows:
+            return running
+        time.sleep(0.2)
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.uid)
-def test_every_panel_is_drawn(house: House, dashboard: Dashboard) -> None:
-    """Nothing fails, nothing complains, and a panel is empty only where its description says what would fill it."""
-    optional = {p["title"] for p in panels(dashboard.model["panels"]) if "Filled by: " in p.get("description", "")}
-    with browser(f"http://{house.addresses['health']}") as page:
+def test_every_panel_shows_something(demo: Addresses, dashboard: Dashboard) -> None:
+    """Over the demo's data nothing fails, the console is silent, and no panel is empty."""
+    with browser(f"http://{demo['health']}") as page:
         seen = page.open(f"/d/{dashboard.uid}")
     assert page.errors == []
     assert [panel for panel in seen if panel.failed or panel.rows < 0] == []
-    assert [panel.title for panel in seen if not (panel.rows and panel.drawn) and panel.title not in optional] == []
+    assert [panel.title for panel in seen if not (panel.rows and panel.drawn)] == []
     assert len(seen) == sum(panel["type"] != "row" for panel in panels(dashboard.model["panels"]))
 
 
-def test_the_first_page_is_what_was_spent(house: House) -> None:
+def test_a_trace_is_drawn_in_its_order(demo: Addresses) -> None:
+    """The first span is the whole width, the attempts in it follow each other."""
+    with browser(f"http://{demo['health']}") as page:
+        page.open("/d/tokentide-trace")
+        request, *attempts = page.bars("Spans")
+    assert request == pytest.approx((0, 1), abs=0.01)
+    assert len(attempts) > 1
+    assert all(before[1] <= after[0] + 0.01 for before, after in pairwise(attempts))
+
+
+def test_the_first_page_is_what_was_spent(demo: Addresses) -> None:
     """The plain address shows the Spend dashboard, in the colours the system prefers."""
-    with browser(f"http://{house.addresses['health']}", theme="dark") as page:
+    with browser(f"http://{demo['health']}", theme="dark") as page:
         titles = [panel.title for panel in page.open("/")]
     assert titles[:2] == ["Today", "Month to date"]
 
 
-def asked(house: House, method: str, path: str, body: object = None, **headers: str) -> tuple[int, bytes]:
+def asked(demo: Addresses, method: str, path: str, body: object = None, **headers: str) -> tuple[int, bytes]:
     """One request to the preview."""
-    with closing(http.client.HTTPConnection(house.addresses["health"], timeout=PATIENCE)) as connection:
+    with closing(http.client.HTTPConnection(demo["health"], timeout=PATIENCE)) as connection:
         connection.request(method, path, json.dumps(body) if body is not None else None, headers)
         response = connection.getresponse()
         return response.status, response.read()
@@ -81,21 +112,21 @@ QUESTION = {"uid": "tokentide-spend", "kind": "variable", "name": "team", "from"
         ({"variables": []}, 400),
     ],
 )
-def test_a_page_asks_only_what_a_dashboard_holds(house: House, change: dict[str, object], status: int) -> None:
+def test_a_page_asks_only_what_a_dashboard_holds(demo: Addresses, change: dict[str, object], status: int) -> None:
     """No SQL comes from outside: names are looked up, values of a fixed list have to be in it, the rest is quoted."""
-    got, answer = asked(house, "POST", "/preview/query", QUESTION | change)
+    got, answer = asked(demo, "POST", "/preview/query", QUESTION | change)
     assert got == status, answer
     assert b"Traceback" not in answer
 
 
 @pytest.mark.parametrize("path", ["/", "/d/tokentide-spend", "/preview/dashboards", "/preview/static/app.js"])
-def test_other_names_are_refused(house: House, path: str) -> None:
+def test_other_names_are_refused(demo: Addresses, path: str) -> None:
     """A page elsewhere whose name points to this machine (DNS rebinding) reads nothing."""
-    assert asked(house, "GET", path, Host="evil.example")[0] == 403
-    assert asked(house, "GET", path)[0] == 200
+    assert asked(demo, "GET", path, Host="evil.example")[0] == 403
+    assert asked(demo, "GET", path)[0] == 200
 
 
 @pytest.mark.parametrize("path", ["/preview/static/..%2fpages.py", "/preview/static/%2e%2e/pages.py", "/d/../../etc"])
-def test_only_its_own_files_are_served(house: House, path: str) -> None:
+def test_only_its_own_files_are_served(demo: Addresses, path: str) -> None:
     """Nothing outside the folder of static files can be read."""
-    assert asked(house, "GET", path)[0] == 404
+    assert asked(demo, "GET", path)[0] == 404

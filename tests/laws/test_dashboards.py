@@ -259,6 +259,23 @@ def test_spend_adds_up(store: Store) -> None:
         assert answer(store, _find(f"spend/{title}"))["cost_usd"].sum() == pytest.approx(wanted), title
 
 
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kathmandu"])
+@pytest.mark.parametrize("before", [timedelta(), timedelta(minutes=31), timedelta(days=3, hours=9, minutes=47)])
+def test_the_month_is_that_of_the_ledger(store: Store, zone: str, before: timedelta) -> None:
+    """Month to date, and the last day of its line, are the ledger's sum since the month began in UTC, anywhere."""
+    end = END - before
+    at, given = Window(end - timedelta(hours=1), end), f" SETTINGS session_timezone = '{zone}'"
+    ends = end.replace(minute=0) + timedelta(hours=1)
+    wanted = store.arrow(
+        f"""SELECT toFloat64(sum(e.cost_usd * e.sign)) FROM otel.genai_ledger AS e
+        WHERE e.started_at >= toDateTime('2026-11-01', 'UTC') AND e.started_at < toDateTime({int(ends.timestamp())})"""
+    ).item()
+    for panel, column in (("Month to date", "month_to_date"), ("The month against budget and forecast", "spent")):
+        asked = _find(f"spend/{panel}")
+        found = store.arrow(expand(asked.sql, at, chosen(store, asked)) + given)[column].drop_nulls()
+        assert found[-1] == pytest.approx(wanted), panel
+
+
 def test_effects_explain_the_week(store: Store) -> None:
     """Volume, price and mix are what they are defined to be, calculated independently, and add up to the change."""
     hour = END.replace(minute=0)
@@ -288,6 +305,28 @@ def test_effects_explain_the_week(store: Store) -> None:
         if tokens and weeks[0].get(model, (0, 0))[1]
     )
     assert found["price"] == pytest.approx(price)
+
+
+def test_the_trace_board_shows_a_trace_without_being_told(store: Store) -> None:
+    """With no id given, both panels show one trace of several calls; with one, that one; a wrong one, nothing."""
+    calls, spans = _find("trace/Calls"), _find("trace/Spans")
+    for days in (DAYS, 1):
+        at = Window(END - timedelta(days=days), END)
+        found = answer(store, calls, at, trace_id="")
+        assert found.height > 1
+        traces = answer(store, spans, at, trace_id="")["traceID"].unique()
+        assert len(traces) == 1
+        assert answer(store, calls, at, trace_id=traces.item()).equals(found)
+    assert answer(store, calls, trace_id="none").is_empty()
+    assert answer(store, spans, trace_id="none").is_empty()
+
+
+def test_a_counter_shows_what_it_grew_by(store: Store) -> None:
+    """From its process' start, and from point to point: the planted counters are 50 after ten minutes, 60 ten later."""
+    asked = _find("pipeline/Accepted")
+    assert answer(store, asked, Window(END - timedelta(hours=2), END))["grown"].to_list() == [50.0, 10.0]
+    later = Window(END - timedelta(minutes=45), END)  # the first point is before it
+    assert answer(store, asked, later)["grown"].to_list() == [10.0]
 
 
 def test_percentiles_are_near_the_exact_ones(store: Store) -> None:

@@ -128,10 +128,11 @@ async def door(
     max_in_flight: int = 64 << 20,
     tls: Tls | None = None,
     patience: float = 30.0,
+    max_records: int = 50_000,
 ) -> AsyncIterator[Door]:
     """Start both receivers, stop them at the end, and check that no byte is counted as in flight any more."""
     sink = sink or RecordingSink()
-    admission = Admission(tokens or {}, max_body, max_decompressed, max_in_flight)
+    admission = Admission(tokens or {}, max_body, max_decompressed, max_in_flight, max_records=max_records)
     http = HttpReceiver("127.0.0.1", 0, admission, sink, tls, patience)
     grpc_receiver = GrpcReceiver("127.0.0.1:0", admission, sink, tls, patience)
     house = Door(sink, admission, http, await http.start(), grpc_receiver, await grpc_receiver.start())

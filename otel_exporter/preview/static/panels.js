@@ -70,7 +70,7 @@ function timeseries(element, panel, answer, page) {
     xaxis: { type: "date", range: [new Date(page.from).toISOString(), new Date(Math.max(page.to, ...lastTimes(all))).toISOString()] },
     yaxis: unit === "percentunit" ? { tickformat: ".0%" } : unit === "currencyUSD" ? { tickprefix: "$" } : {},
     yaxis2: { overlaying: "y", side: "right", showgrid: false, rangemode: "tozero" },
-    showlegend: traces.length > 1,
+    showlegend: traces.length > 1 || all.some((one) => Object.keys(one.labels).length),
   });
 }
 
@@ -194,7 +194,7 @@ function xychart(element, panel, answer) {
 
 function traces(element, panel, answer) {
   const at = Object.fromEntries(answer.columns.map((name, place) => [name, place]));
-  const spans = answer.rows.map((row) => ({ start: Date.parse(row[at.startTime]), name: row[at.operationName], service: row[at.serviceName], ms: Number(row[at.duration]) }));
+  const spans = answer.rows.map((row) => ({ start: Number(row[at.startTime]), name: row[at.operationName], service: row[at.serviceName], ms: Number(row[at.duration]) }));
   const first = Math.min(...spans.map((span) => span.start));
   const last = Math.max(...spans.map((span) => span.start + span.ms));
   for (const span of spans.sort((a, b) => a.start - b.start)) {

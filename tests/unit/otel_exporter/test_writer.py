@@ -7,6 +7,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import polars as pl
 import pytest
@@ -14,8 +16,11 @@ import pytest
 from clickhouse_schema import runner
 from clickhouse_schema.errors import StoreUnavailable
 from clickhouse_schema.store import Store
+from otel_exporter.assembly import Assembly
 from otel_exporter.freeze import Bounds
+from otel_exporter.service import Readiness
 from otel_exporter.spool import Spool
+from otel_exporter.telemetry import Metric
 from otel_exporter.writer import Backoff, InDoubt, Tolerance, Writer, WriterStopped
 from tests.crash.spans import entries, observations, traces, uneven
 
@@ -365,6 +370,44 @@ def test_the_thread_survives_outages_and_says_so(house: House) -> None:
     thread.join(20)
     assert ("backing_off", "ClickHouse cannot be reached") in states
     assert house.stored() == ["1"] and writer.state.name == "idle"
+
+
+def test_a_refused_look_up_is_tried_again_and_seen(house: House) -> None:
+    """What ClickHouse will not answer before posting does not end the writer: not ready, counted, on when mended."""
+
+    class Looking(Poster):
+        def entries(self, tenant: str, seen: pl.DataFrame) -> dict[str, pl.DataFrame]:
+            house.store.arrow("SELECT 1 FROM otel.looked_up")
+            return super().entries(tenant, seen)
+
+    def failures() -> float:
+        return sum(each.value for each in Metric.LOOKUP_FAILURES.samples() if each.labels.get("kind") == "permanent")
+
+    house.poster = Looking()
+    house.acknowledge("1", seen=True)
+    writer, stop, before = house.writer(), threading.Event(), failures()
+    ready = Readiness(cast("Assembly", SimpleNamespace(writer=writer)))
+    thread = threading.Thread(target=writer.run, args=(stop,))
+    thread.start()
+    try:
+        _until(lambda: failures() >= before + 2)
+        assert writer.state.name == "backing_off" and "UNKNOWN_TABLE" in writer.state.reason
+        assert ready() == (False, [f"writer backing_off: {writer.state.reason}"])
+        assert len(house.spool.segments()) == 1 and house.stored() == []
+        house.store.command("CREATE TABLE otel.looked_up (a UInt8) ENGINE = Memory")
+        _until(lambda: ready()[0] and house.posted() == ["1"])
+    finally:
+        stop.set()
+        thread.join(60)
+        house.store.command("DROP TABLE IF EXISTS otel.looked_up")
+    assert house.stored() == ["1"]
+
+
+def _until(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_draining_gives_up_in_time(house: House) -> None:
