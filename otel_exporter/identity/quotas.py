@@ -47,7 +47,7 @@ class Quotas:
         if limit is None:
             return
         now = self._clock()
-        requests, volume = self._of(tenant, limit)
+        requests, volume = self._of(tenant, limit, now)
         for name, bucket in (("bytes", volume), ("requests", requests)):
             if bucket is not None and (pause := bucket.pause(now)) > 0:
                 Metric.LIMITED.add(tenant=tenant, limit=name)
@@ -77,17 +77,15 @@ class Quotas:
         """A body of ``size`` bytes on the wire arrived."""
         Metric.TENANT_BYTES.add(size, tenant=tenant)
         limit = self._limit(tenant)
-        if limit is not None and (volume := self._of(tenant, limit)[1]) is not None:
-            volume.pause(self._clock())
+        if limit is not None and (volume := self._of(tenant, limit, self._clock())[1]) is not None:
             volume.take(size)
 
     def _limit(self, tenant: str) -> Limit | None:
         return self._limits.get(tenant, self._others)
 
-    def _of(self, tenant: str, limit: Limit) -> tuple[_Bucket | None, _Bucket | None]:
+    def _of(self, tenant: str, limit: Limit, now: float) -> tuple[_Bucket | None, _Bucket | None]:
         found = self._buckets.get(tenant)
         if found is None:
-            now = self._clock()
             rates = (limit.requests_per_second, limit.bytes_per_second)
             requests, volume = (None if rate is None else _Bucket(rate, now) for rate in rates)
             found = self._buckets[tenant] = (requests, volume)
