@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -14,13 +14,14 @@ import structlog
 
 from otel_exporter import runfile
 from otel_exporter.alerts import Alerting
-from otel_exporter.asking import bounded
+from otel_exporter.asking import Ask, AskIn, bounded
 from otel_exporter.assembly import Assembly, assembled
 from otel_exporter.checklist import Checklist
 from otel_exporter.cli.sentences import explain
 from otel_exporter.endpoint.choices import Bounds
 from otel_exporter.endpoint.door import ClickHouseDoor
 from otel_exporter.endpoint.engine import Engine
+from otel_exporter.endpoint.faults import Fault
 from otel_exporter.endpoint.request import Sizes
 from otel_exporter.endpoint.users import User, Users
 from otel_exporter.failures import Reason, Refused
@@ -100,7 +101,11 @@ class Service:
             ask = bounded(parts.store)
             users = readers(self._settings, parts)
             said = self._settings.health
-            pages = Pages(Dashboards(DIRECTORY), ask, _sentence, users) if said.dashboards else None
+            pages = (
+                Pages(Dashboards(DIRECTORY), _checked(ask, parts, self._settings), _sentence, users)
+                if said.dashboards
+                else None
+            )
             health = Door(said, ready, ask, token, _sentence, pages, parts.keys, _tls(said.tls))
             addresses = await health.open()
             doors.push_async_callback(health.close)
@@ -181,6 +186,27 @@ def readers(settings: Settings, parts: Assembly) -> Users:
     return Users(users, parts.keys, admit)
 
 
+def _checked(ask: AskIn, parts: Assembly, settings: Settings) -> Ask:
+    """What pages ask: the SQL is a dashboard's, the values in it are anybody's, so it is held to reading tables, too."""
+    if not parts.store.is_embedded:
+        return ask
+    engine = Engine(parts.store, _bounds(settings))
+
+    def checked(sql: str, parameters: Mapping[str, str]) -> bytes:
+        try:
+            engine.check(sql)
+        except Fault as fault:
+            raise Refused(Reason.FORBIDDEN, fault.text.strip()) from None
+        return ask(sql, parameters)
+
+    return checked
+
+
+def _bounds(settings: Settings) -> Bounds:
+    said = settings.clickhouse_http
+    return Bounds(said.max_seconds, said.max_memory, said.max_result_bytes)
+
+
 def _on_the_server(_: str) -> None:
     raise Refused(Reason.FORBIDDEN, "The data are on a ClickHouse server: ask it, as a user with a row policy.")
 
@@ -188,7 +214,7 @@ def _on_the_server(_: str) -> None:
 def clickhouse_door(settings: Settings, parts: Assembly, users: Users) -> ClickHouseDoor:
     """ClickHouse's HTTP interface as the settings say."""
     said, ingest = settings.clickhouse_http, settings.ingest
-    bounds = Bounds(said.max_seconds, said.max_memory, said.max_result_bytes)
+    bounds = _bounds(settings)
     sizes = Sizes(ingest.max_body_bytes, ingest.max_decompressed_bytes, ingest.max_in_flight_bytes)
     directory = parts.directory
     inserting = partial(directory.admit, ingest.tenant) if directory else (lambda: None)
