@@ -187,7 +187,7 @@ def readers(settings: Settings, parts: Assembly) -> Users:
 
 
 def _checked(ask: AskIn, parts: Assembly, settings: Settings) -> Ask:
-    """What pages ask: the SQL is a dashboard's, the values in it are anybody's, so it is held to reading tables, too."""
+    """What pages ask: the SQL is a dashboard's, the values in it are anybody's: it may only read tables."""
     if not parts.store.is_embedded:
         return ask
     engine = Engine(parts.store, _bounds(settings))

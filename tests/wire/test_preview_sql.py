@@ -22,7 +22,7 @@ NASTY = ("'", "\\'", "\\", "x' OR 1=1 --", "\\' OR 1=1 --", "'), file('/etc/pass
 
 
 def test_every_question_passes_and_no_value_becomes_sql(tmp_path: Path) -> None:
-    """Every query of every dashboard is one that only reads tables; a value stays a value, whatever characters it has."""
+    """Every query of every dashboard is one that only reads tables; a value stays a value, whatever is in it."""
     with Store.embedded(tmp_path, memory_bytes=1 << 30) as store:
         runner.apply(store)
         engine = Engine(store, BOUNDS)
