@@ -91,12 +91,12 @@ def _interpolated(sql: str, chosen: Chosen) -> str:
 
 
 def _single_quoted(values: Sequence[str]) -> str:
-    return ",".join("'" + value.replace("'", "\\'") + "'" for value in values)
+    return ",".join("'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'" for value in values)
 
 
 _FORMATS: Final[Mapping[str, Callable[[Sequence[str]], str]]] = {
     "singlequote": _single_quoted,
-    "sqlstring": lambda values: ",".join("'" + value.replace("'", "''") + "'" for value in values),
+    "sqlstring": _single_quoted,  # Grafana doubles the quote; a value that ends in a backslash would escape that
     "csv": ",".join,
     "raw": ",".join,
 }

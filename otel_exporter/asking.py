@@ -113,7 +113,7 @@ def live(running: runfile.Running) -> AskIn:
     def ask(sql: str, parameters: Mapping[str, str], fmt: str = ROWS, /) -> bytes:
         body = json.dumps({"sql": sql, "parameters": dict(parameters), "format": fmt})
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {running.token}"}
-        address = running.addresses["health"]
+        address = running.local_health
         with closing(http.client.HTTPConnection(address, timeout=_LONGEST_SECONDS + 10)) as connection:
             connection.request("POST", "/api/query", body, headers)
             response = connection.getresponse()

@@ -8,21 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from clickhouse_schema import retention, runner
 from clickhouse_schema.store import Store
+from clickhouse_schema.tables import INSERTED
 from otel_exporter import pricebook
 from otel_exporter.asking import opened
 from otel_exporter.commit import GroupCommit, Tables
 from otel_exporter.content_shelf import ContentShelf
 from otel_exporter.decode import Decoder
+from otel_exporter.identity import Directory, Keyring
 from otel_exporter.plugins import before_ours, load
 from otel_exporter.poster import LedgerPoster
 from otel_exporter.reconcile import Reconciler
-from otel_exporter.spool import Spool
+from otel_exporter.spool import Spool, survey
 from otel_exporter.writer import Writer
 from processors.batch import Batch
 from processors.content import ContentPolicy, ContentProcessor
@@ -46,6 +48,8 @@ class Assembly:
     commit: GroupCommit
     writer: Writer
     price: Price
+    keys: Keyring
+    directory: Directory | None  # None: the data are on a server
 
 
 class Watcher:
@@ -89,12 +93,35 @@ def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling
         store.catch_up()
         engine = store if store.is_embedded else stack.enter_context(closing(Store.memory()))
         spool = stack.enter_context(closing(Spool(settings.store.data_dir / "spool", settings.spool.max_bytes)))
+        keys = Keyring(settings.key_file)
+        directory = _directory(settings, store, keys) if store.is_embedded else None
+        admit = directory.admit if directory else (lambda _tenant: None)
         shelf = ContentShelf() if settings.content.policy in ("keep", "redact") else None
-        commit = GroupCommit(Decoder(engine).decode, processors(settings), spool, watcher.committed, shelf)
+        commit = GroupCommit(Decoder(engine).decode, processors(settings), spool, watcher.committed, shelf, admit)
         price = price_book(settings).price
         poster = LedgerPoster(store, price, watcher.posted)
         writer = Writer(spool, store, poster, repairs=Reconciler(store, price) if reconciling else dict)
-        yield Assembly(store, spool, commit, writer, price)
+        yield Assembly(store, spool, commit, writer, price, keys, directory)
+
+
+_TENANTS: Final = " UNION DISTINCT ".join(
+    f"SELECT DISTINCT tenant FROM otel.{table}" for table in ("genai_ledger", "genai_content", "genai_limits")
+)
+_RECORDS: Final = " UNION ALL ".join(
+    f"(SELECT 1 AS one FROM otel.{table} LIMIT 1)" for table in INSERTED if table.startswith("otel_")
+)
+
+
+def _directory(settings: Settings, store: Store, keys: Keyring) -> Directory:
+    data_dir = settings.store.data_dir
+
+    def found() -> set[str]:
+        """Spans, logs and points of a time before tenants were on record may be anybody's: they count as ours."""
+        tenants = {segment.tenant for segment in survey(data_dir / "spool")}
+        tenants |= set(store.arrow(_TENANTS)["tenant"].to_list())
+        return tenants | ({settings.ingest.tenant} if store.arrow(_RECORDS).height else set())
+
+    return Directory(data_dir, keys, found)
 
 
 def processors(settings: Settings) -> Sequence[Callable[[Batch], Batch]]:

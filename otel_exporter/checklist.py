@@ -30,13 +30,13 @@ class Checklist(Watcher):
         self._records = 0
         self._lock = threading.Lock()
 
-    def waiting(self, addresses: Mapping[str, str], scheme: str = "http") -> None:
-        """The service listens and nothing has come yet. ``scheme`` is that of OTLP/HTTP."""
+    def waiting(self, addresses: Mapping[str, str], scheme: str = "http", asking: str = "http") -> None:
+        """The service listens and nothing has come yet. The schemes are those of OTLP/HTTP and of ClickHouse's."""
         self._say(
             f"waiting for spans on {scheme}://{addresses['http']} (OTLP/HTTP) and {addresses['grpc']} (OTLP/gRPC)"
         )
         if "clickhouse" in addresses:
-            self._say(f"ask in SQL: curl http://{addresses['clickhouse']} -d 'SELECT count() FROM genai_calls'")
+            self._say(f"ask in SQL: curl {asking}://{addresses['clickhouse']} -d 'SELECT count() FROM genai_calls'")
 
     def committed(self, tenant: str, tables: Tables) -> None:
         """Name each producer when it first speaks."""

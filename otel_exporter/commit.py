@@ -74,11 +74,13 @@ class GroupCommit:
         spool: Spool,
         observer: Observer | None = None,
         content: ContentShelf | None = None,
+        admit: Callable[[str], None] = lambda _tenant: None,
     ) -> None:
         self._decode = decode
         self._processors = list(processors)
         self._spool = spool
         self._content = content
+        self._admit = admit
         self._observer = observer or (lambda _tenant, _tables: None)
 
     def commit(self, requests: Sequence[Request]) -> Outcomes:
@@ -90,6 +92,10 @@ class GroupCommit:
         return outcomes
 
     def _commit_tenant(self, tenant: str, requests: list[Request]) -> Outcomes:
+        try:
+            self._admit(tenant)
+        except Refused as refused:
+            return {request.key: refused for request in requests}
         try:
             tables = self._tables(tenant, requests)
         except Exception as error:

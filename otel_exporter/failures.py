@@ -13,8 +13,10 @@ class Reason(StrEnum):
 
     MALFORMED = "malformed"
     UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
     TOO_LARGE = "too_large"
     MEDIA_TYPE = "media_type"
+    RATE_LIMITED = "rate_limited"
     OVERLOADED = "overloaded"
     SPOOL_FULL = "spool_full"
     SLOW = "slow"

@@ -11,13 +11,17 @@ from aiohttp import web
 
 from otel_exporter.asking import PARQUET, ROWS
 from otel_exporter.config.tree import HealthSettings, is_loopback
+from otel_exporter.identity import Keyring, Scope
 from otel_exporter.preview.pages import Pages
+from otel_exporter.receivers.listening import Listening, address
+from otel_exporter.receivers.tls import Tls, TlsUnusable
 from otel_exporter.telemetry import exposition
 
 #: SQL, its parameters and `asking.ROWS` or `asking.PARQUET` to the answer, as `otel_exporter.asking` reads it.
 Ask = Callable[[str, Mapping[str, str], str], bytes]
 Explain = Callable[[Exception], str | None]
 
+LOCALHOST: Final = "127.0.0.1"
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 _MEDIA: Final = {ROWS: "application/x-ndjson", PARQUET: "application/vnd.apache.parquet"}
 _AT_ONCE: Final = 4  # questions answered side by side
@@ -32,7 +36,7 @@ class Readiness(Protocol):
 
 
 class Door:
-    """One HTTP server. `open` returns the address it listens on."""
+    """One HTTP server. `open` returns the addresses it listens on."""
 
     def __init__(
         self,
@@ -42,33 +46,55 @@ class Door:
         token: str,
         explain: Explain,
         pages: Pages | None = None,
+        keys: Keyring | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self._settings = settings
         self._ready = ready
         self._questions = _Questions(ask, token, explain)
         self._pages = pages
+        self._keys = keys
+        self._tls = tls
+        self._listening: list[Listening] = []
         self._runner: web.AppRunner | None = None
 
-    async def open(self) -> str:
-        """Listen; the ``host:port`` really bound.
+    async def open(self) -> dict[str, str]:
+        """Listen; the ``host:port`` really bound as ``health``.
+
+        With TLS there is a second one for commands of this machine, ``local_health``: they have no certificate to show,
+        and no authority to ask.
 
         Raises:
             OSError: the address cannot be bound.
+            TlsUnusable: the TLS files are not what they should be.
         """
         self._runner = web.AppRunner(self._application(), access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
-        host, port = self._runner.addresses[0][:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            addresses = {"health": await self._listen(self._settings.host, self._settings.port, self._tls)}
+            if self._tls is not None:
+                addresses["local_health"] = await self._listen(LOCALHOST, 0, None)
+        except (OSError, TlsUnusable):
+            await self.close()
+            raise
+        return addresses
+
+    async def _listen(self, host: str, port: int, tls: Tls | None) -> str:
+        assert self._runner is not None and self._runner.server is not None
+        listening = Listening(host, port, tls)
+        self._listening.append(listening)
+        return address(*await listening.start(self._runner.server))
 
     async def close(self) -> None:
         """Stop listening, after the answers under way."""
+        for listening in self._listening:
+            await listening.stop()
         if self._runner is not None:
             await self._runner.cleanup()
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=_LARGEST_QUESTION)
-        application.router.add_get("/metrics", _metrics)
+        application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", _alive)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_post("/api/query", self._questions.answer)
@@ -76,14 +102,24 @@ class Door:
             self._pages.add_to(application.router)
         return application
 
-    async def _readyz(self, _: web.Request) -> web.Response:
+    def _may_look(self, request: web.Request) -> bool:
+        """Whether the asker may see what only a key shows where other machines get."""
+        if not self._settings.is_guarded:
+            return True
+        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+        known = self._keys is not None and self._keys.known(text.strip(), Scope.METRICS)
+        return scheme.lower() == "bearer" and bool(known)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        if not self._may_look(request):
+            return _error(401, "metrics need a key with the scope metrics: authorization: Bearer <key>")
+        return web.Response(body=exposition(), headers={"Content-Type": _PROMETHEUS})
+
+    async def _readyz(self, request: web.Request) -> web.Response:
         ready, reasons = self._ready()
+        reasons = reasons if self._may_look(request) else ()
         text = "ready\n" if ready else "".join(f"{reason}\n" for reason in reasons) or "not ready\n"
         return web.Response(text=text, status=200 if ready else 503)
-
-
-async def _metrics(_: web.Request) -> web.Response:
-    return web.Response(body=exposition(), headers={"Content-Type": _PROMETHEUS})
 
 
 async def _alive(_: web.Request) -> web.Response:
@@ -104,7 +140,7 @@ class _Questions:
         if not is_loopback(request.remote or ""):
             return _error(403, "questions are answered on this machine only")
         if not self._is_known(request.headers.get("Authorization", "")):
-            return _error(401, "the token of the run file is missing or wrong")
+            return _error(401, "the token of the run file is missing or wrong; keys ask ClickHouse's HTTP interface")
         question = await _question(request)
         if question is None:
             return _error(400, 'the body must be {"sql": text, "parameters": {name: text}, "format": name}')

@@ -37,7 +37,7 @@ class AlreadyServing(Exception):
 @dataclass(frozen=True)
 class Running:
     """A live `serve`: its local token, and where it listens: ``grpc``, ``http``, ``health``, and if open ``clickhouse``
-    and ``local`` (OTLP/HTTP without TLS, on this machine, always with a token).
+    and ``local`` and ``local_health`` (OTLP/HTTP and health without TLS, on this machine, when those have TLS).
 
     The token lets processes of the same user in: `POST /api/query` on the health address, and OTLP on the ingest ones.
     """
@@ -50,6 +50,11 @@ class Running:
     def local_http(self) -> str:
         """Where processes of the same user send OTLP over plain HTTP, with the token."""
         return self.addresses.get("local", self.addresses["http"])
+
+    @property
+    def local_health(self) -> str:
+        """Where processes of the same user ask over plain HTTP, with the token."""
+        return self.addresses.get("local_health", self.addresses["health"])
 
 
 class Claim:

@@ -5,25 +5,30 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from otel_exporter import runfile
 from otel_exporter.alerts import Alerting
-from otel_exporter.asking import bounded
+from otel_exporter.asking import Ask, AskIn, bounded
 from otel_exporter.assembly import Assembly, Watchers, assembled
 from otel_exporter.checklist import Checklist
 from otel_exporter.cli.sentences import explain
 from otel_exporter.endpoint.choices import Bounds
 from otel_exporter.endpoint.door import ClickHouseDoor
 from otel_exporter.endpoint.engine import Engine
+from otel_exporter.endpoint.faults import Fault
 from otel_exporter.endpoint.request import Sizes
 from otel_exporter.endpoint.users import User, Users
+from otel_exporter.failures import Reason, Refused
 from otel_exporter.foresight import Foresight
-from otel_exporter.health import Door
+from otel_exporter.health import LOCALHOST, Door
+from otel_exporter.identity import Keyring
+from otel_exporter.identity.quotas import Limit, Quotas
 from otel_exporter.pipeline import Pipeline
 from otel_exporter.preview.dashboards import DIRECTORY, Dashboards
 from otel_exporter.preview.pages import Pages
@@ -32,12 +37,10 @@ from otel_exporter.schedule import Job, Scheduler
 from otel_exporter.self_monitoring import SelfMonitoring
 
 if TYPE_CHECKING:
-    from clickhouse_schema.store import Store
     from otel_exporter.config import Settings
     from otel_exporter.config.tree import TlsSettings
 
 log = structlog.get_logger(__name__)
-LOCALHOST: Final = "127.0.0.1"
 GRACE_SECONDS: Final = 5.0
 DRAIN_SECONDS: Final = 30.0
 Started = Callable[[runfile.Running], None]
@@ -72,8 +75,8 @@ class Service:
             async with self._listening(parts, claim.token) as addresses:
                 running = claim.publish(addresses)
                 log.info("serving", **addresses)
-                scheme = "https" if self._settings.ingest.http.tls.certificate else "http"
-                self._checklist.waiting(addresses, scheme)
+                said = (self._settings.ingest.http, self._settings.clickhouse_http)
+                self._checklist.waiting(addresses, *("https" if one.tls.certificate else "http" for one in said))
                 self._started(running)
                 await self._stop.wait()
                 log.info("stopping")
@@ -98,18 +101,24 @@ class Service:
         async with AsyncExitStack() as doors:
             ready = Readiness(parts)
             ask = bounded(parts.store)
-            pages = Pages(Dashboards(DIRECTORY), ask, _sentence) if self._settings.health.dashboards else None
-            health = Door(self._settings.health, ready, ask, token, _sentence, pages)
-            addresses = {"health": await health.open()}
+            users = readers(self._settings, parts)
+            said = self._settings.health
+            pages = (
+                Pages(Dashboards(DIRECTORY), _checked(ask, parts, self._settings), _sentence, users)
+                if said.dashboards
+                else None
+            )
+            health = Door(said, ready, ask, token, _sentence, pages, parts.keys, _tls(said.tls))
+            addresses = await health.open()
             doors.push_async_callback(health.close)
-            addresses |= await self._ask(doors, parts)
+            addresses |= await self._ask(doors, parts, users)
             writer = _WriterThread(parts)
             writer.start()
             doors.push_async_callback(asyncio.to_thread, writer.stop)
             pipeline.start()
             doors.push_async_callback(asyncio.to_thread, pipeline.stop)
             doors.push_async_callback(asyncio.to_thread, (await asyncio.to_thread(self._schedule, parts, pipeline)))
-            addresses |= await self._receive(doors, pipeline, token)
+            addresses |= await self._receive(doors, pipeline, token, parts.keys)
             yield addresses
 
     def _schedule(self, parts: Assembly, pipeline: Pipeline) -> Callable[[], None]:
@@ -132,26 +141,30 @@ class Service:
 
         return stop
 
-    async def _ask(self, doors: AsyncExitStack, parts: Assembly) -> dict[str, str]:
+    async def _ask(self, doors: AsyncExitStack, parts: Assembly, users: Users) -> dict[str, str]:
         """ClickHouse's HTTP interface; a ClickHouse server has its own."""
         if not (parts.store.is_embedded and self._settings.clickhouse_http.enabled):
             return {}
-        door = clickhouse_door(self._settings, parts.store)
+        door = clickhouse_door(self._settings, parts, users)
         address = await door.open()
         doors.push_async_callback(door.close)
         return {"clickhouse": address}
 
-    async def _receive(self, doors: AsyncExitStack, pipeline: Pipeline, token: str) -> dict[str, str]:
-        ingest = self._settings.ingest
+    async def _receive(self, doors: AsyncExitStack, pipeline: Pipeline, token: str, keys: Keyring) -> dict[str, str]:
+        ingest, identity = self._settings.ingest, self._settings.identity
         tokens = {token_hash(known): tenant for known, tenant in ingest.credentials.items()}
-        ours = {**tokens, token_hash(token): ingest.tenant}
+        ours = {token_hash(token): ingest.tenant}
         admission = Admission(
-            ours if tokens else {},
+            tokens,
             ingest.max_body_bytes,
             ingest.max_decompressed_bytes,
             ingest.max_in_flight_bytes,
             ingest.tenant,
-            ingest.max_records,
+            max_records=ingest.max_records,
+            keys=keys,
+            certificates={one.name: one.tenant for one in identity.certificates},
+            own=ours,
+            quotas=Quotas(Limit(**dict(one)) for one in identity.limits),
         )
         grpc, http = ingest.grpc, ingest.http
         receivers: dict[str, tuple[str, GrpcReceiver | HttpReceiver]] = {
@@ -159,7 +172,7 @@ class Service:
             "http": (http.host, HttpReceiver(http.host, http.port, admission, pipeline, _tls(http.tls))),
         }
         if http.tls.certificate:  # our own commands have no certificate to show, and no authority to ask
-            own = admission.closed_to_all_but(ours)
+            own = admission.closed_to_all_but({**tokens, **ours})
             receivers["local"] = (LOCALHOST, HttpReceiver(LOCALHOST, 0, own, pipeline))
         addresses = {}
         for name, (host, receiver) in receivers.items():
@@ -168,13 +181,48 @@ class Service:
         return addresses
 
 
-def clickhouse_door(settings: Settings, store: Store) -> ClickHouseDoor:
+def readers(settings: Settings, parts: Assembly) -> Users:
+    """Who may read through `serve`: users of the configuration everything, a key what is its tenant's."""
+    said = settings.clickhouse_http.users
+    users = tuple(User(user.name, user.password.reveal(), user.role) for user in said if user.password)
+    admit = parts.directory.check_reader if parts.directory else _on_the_server
+    return Users(users, parts.keys, admit)
+
+
+def _checked(ask: AskIn, parts: Assembly, settings: Settings) -> Ask:
+    """What pages ask: the SQL is a dashboard's, the values in it are anybody's: it may only read tables."""
+    if not parts.store.is_embedded:
+        return ask
+    engine = Engine(parts.store, _bounds(settings))
+
+    def checked(sql: str, parameters: Mapping[str, str]) -> bytes:
+        try:
+            engine.check(sql)
+        except Fault as fault:
+            raise Refused(Reason.FORBIDDEN, fault.text.strip()) from None
+        return ask(sql, parameters)
+
+    return checked
+
+
+def _bounds(settings: Settings) -> Bounds:
+    said = settings.clickhouse_http
+    return Bounds(said.max_seconds, said.max_memory, said.max_result_bytes)
+
+
+def _on_the_server(_: str) -> None:
+    raise Refused(Reason.FORBIDDEN, "The data are on a ClickHouse server: ask it, as a user with a row policy.")
+
+
+def clickhouse_door(settings: Settings, parts: Assembly, users: Users) -> ClickHouseDoor:
     """ClickHouse's HTTP interface as the settings say."""
     said, ingest = settings.clickhouse_http, settings.ingest
-    bounds = Bounds(said.max_seconds, said.max_memory, said.max_result_bytes)
-    users = Users(tuple(User(user.name, user.password.reveal(), user.role) for user in said.users if user.password))
+    bounds = _bounds(settings)
     sizes = Sizes(ingest.max_body_bytes, ingest.max_decompressed_bytes, ingest.max_in_flight_bytes)
-    return ClickHouseDoor(said.host, said.port, Engine(store, bounds), bounds, users, sizes)
+    directory = parts.directory
+    inserting = partial(directory.admit, ingest.tenant) if directory else (lambda: None)
+    engine = Engine(parts.store, bounds)
+    return ClickHouseDoor(said.host, said.port, engine, bounds, users, sizes, _tls(said.tls), inserting)
 
 
 class Readiness:

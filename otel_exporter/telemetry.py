@@ -78,6 +78,20 @@ class Metric(Enum):
         "Requests answered RetryLater (overloaded, spool full, slow commit, stopping). Nothing is lost: senders retry.",
         "Give the spool more room, or ClickHouse more capacity.",
     )
+    LIMITED = Declared(
+        "tokentide_limited_requests_total",
+        "counter",
+        ("tenant", "limit"),
+        "Requests over a limit of their tenant: `requests`, `bytes` (a second: come back) or `max_body` (refused).",
+        "Raise `identity.limits`, or ask the tenant to send larger batches less often.",
+    )
+    TENANT_BYTES = Declared(
+        "tokentide_received_bytes_total",
+        "counter",
+        ("tenant",),
+        "Bytes of request bodies as sent, by tenant.",
+        "Shows who sends how much; what to set `identity.limits` to.",
+    )
     RESENT = Declared(
         "tokentide_resent_requests_total",
         "counter",

@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from processors.batch import Batch, Signal, moment
+from processors.batch import LEVEL, VALUE_TYPE, Batch, Signal, moment
 from processors.contract import MAP, OBSERVATION_SCHEMA, Role
 from processors.landing import LANDING
 from processors.limits import limits
@@ -23,11 +23,33 @@ STATUS_CODES: Final = {0: "Unset", 1: "Ok", 2: "Error"}
 _EMPTY_MAP: Final = pl.lit([], pl.List(pl.Struct({"key": pl.String, "value": pl.String}))).cast(MAP)
 
 
+#: Whose a row of the exporter's tables is, where those have no column for it. Only we say it, never the sender.
+TENANT_ATTRIBUTE: Final = "tokentide.tenant"
+DEFAULT_TENANT: Final = "default"
+
+
 def land(batch: Batch) -> dict[str, pl.DataFrame]:
     """Table name -> rows to insert; `observations` are for the ledger. Tables without rows are left out."""
+    batch = _marked(batch)
     tables = {**_LANDERS[batch.signal](batch), OBSERVATIONS: _for_ledger(batch.observations)}
     tables |= {"genai_limits": limits(batch), "genai_refusals": refusals(batch)}
     return {name: rows for name, rows in tables.items() if rows.height}
+
+
+def _marked(batch: Batch) -> Batch:
+    """With the tenant as an attribute of every resource, unless it is the default one."""
+    claimed = (pl.col("level") == "resource") & (pl.col("key") == TENANT_ATTRIBUTE)
+    attributes = batch.attributes.filter(~claimed)
+    if batch.tenant not in {"", DEFAULT_TENANT}:
+        mark = batch.resources.select(
+            level=pl.lit("resource", LEVEL),
+            owner=pl.col("resource"),
+            key=pl.lit(TENANT_ATTRIBUTE),
+            type=pl.lit("string", VALUE_TYPE),
+            value=pl.lit(batch.tenant),
+        )
+        attributes = pl.concat([attributes, mark])
+    return batch.with_frames(attributes=attributes)
 
 
 def _for_ledger(observations: pl.DataFrame) -> pl.DataFrame:

@@ -7,7 +7,7 @@
 - ``phoenix``: Arize Phoenix with its SQLite database (``pip install arize-phoenix``).
 
 The Collector and rotel write over ClickHouse's HTTP interface into the embedded engine that ours uses, in a process of
-its own; by default into the Collector's table (`tables.sql`), with ``--tables ours`` into ours. They store spans as they
-are. Ours does everything it does: dialects, prices, the ledger and its rollups, redaction, and an fsync before each
-answer. A peer that is not there is said to be not there.
+its own; by default into the Collector's table (`tables.sql`), with ``--tables ours`` into ours. They store spans as
+they are. Ours does everything it does: dialects, prices, the ledger and its rollups, redaction, and an fsync before
+each answer. A peer that is not there is said to be not there.
 """

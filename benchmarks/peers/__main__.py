@@ -19,7 +19,7 @@ SPANS_PER_REQUEST: Final = 512
 #: Bytes of distinct text on every second span, and what ours does with it: it is kept, secrets in it are not.
 CASES: Final = {"no": ("drop", 0), "yes": ("redact", 2048)}
 _PATIENCE: Final = 600.0
-_SETTLED: Final = 8.0  # seconds without a new span: longer than any contender's batch waits
+_SETTLED: Final = 30.0  # seconds without a new span: longer than any contender waits with a batch
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def measured(kind: type[Contender], content: str, spans: int) -> Result:
     size = CASES[content][1]
     bodies = list(traffic.requests(spans // SPANS_PER_REQUEST, SPANS_PER_REQUEST, content_bytes=size))
     with _running(kind, content) as contender:
-        warm = send(contender.port, traffic.requests(8, SPANS_PER_REQUEST, content_bytes=size, seed=1), SPANS_PER_REQUEST)
+        before_that = traffic.requests(8, SPANS_PER_REQUEST, content_bytes=size, seed=1)
+        warm = send(contender.port, before_that, SPANS_PER_REQUEST)
         _settle(contender, warm.acknowledged)
         before = {role: process.cpu_seconds for role, process in contender.processes.items()}
         started = time.perf_counter()
@@ -118,7 +119,7 @@ def _running(kind: type[Contender], content: str) -> Iterator[Contender]:
 
 
 def _settle(contender: Contender, expected: int) -> tuple[int, float]:
-    """Wait until everything expected is stored, or nothing more comes; how much is, and when the last of it was seen."""
+    """Wait until all that is expected is stored, or nothing more comes; how much is, and when the last was seen."""
     found, since = -1, time.perf_counter()
     until = since + _PATIENCE
     while (now := time.perf_counter()) < until:

@@ -127,7 +127,7 @@ class Collector(InClickHouse):
         """`otelcol --config`."""
         configuration = {
             "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{self.port}"}}}},
-            "processors": {"batch": {"timeout": "5s", "send_batch_size": 100_000}},
+            "processors": {"batch": {"timeout": "1s", "send_batch_size": 100_000}},
             "exporters": {
                 "clickhouse": {
                     "endpoint": f"http://{clickhouse}",

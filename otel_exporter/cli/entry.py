@@ -18,6 +18,7 @@ from otel_exporter.cli import (
     explain,
     forecast,
     ingest,
+    keys,
     migrate,
     query,
     reconcile,
@@ -50,7 +51,7 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
-for group in (forecast.app, alerts.app, migrate.app, config.app, spool.app):
+for group in (forecast.app, alerts.app, migrate.app, config.app, spool.app, keys.app):
     app.add_typer(group)
 
 

@@ -13,6 +13,7 @@ _OURS: Final = (
     ("otel_exporter.failures", "Refused"),
     ("otel_exporter.failures", "RetryLater"),
     ("otel_exporter.runfile", "AlreadyServing"),
+    ("otel_exporter.identity.keyfile", "KeysUnreadable"),
     ("otel_exporter.pricebook", "NoPriceTable"),
     ("otel_exporter.receivers.tls", "TlsUnusable"),
     ("otel_exporter.writer", "WriterStopped"),

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from otel_exporter.config.faults import ConfigFaults, Origin, Path, dotted
 from otel_exporter.config.fields import kind_at
+from otel_exporter.config.identity import IdentitySettings
 from otel_exporter.config.layers import Layers, origin_at
 from otel_exporter.config.reasons import reasons
+from otel_exporter.config.section import KEYS_ARE_ASKED
 from otel_exporter.config.sources import Flag, said_by_environment, said_by_file, said_by_flags
-from otel_exporter.config.tree import Settings
+from otel_exporter.config.tree import Settings, StoreSettings
 from otel_exporter.config.values import Secret
 
 
@@ -66,12 +68,25 @@ def _validate(layers: Layers) -> Settings | None:
 
 def _try(layers: Layers) -> tuple[Settings | None, list[Any]]:
     try:
-        return Settings.model_validate(layers.said), []
+        return Settings.model_validate(layers.said, context={KEYS_ARE_ASKED: _keys_are_asked(layers.said)}), []
     except ValidationError as error:
         errors: list[Any] = error.errors(include_url=False)
     for path, reason in reasons(errors):
         layers.fault(path, reason)
     return None, errors
+
+
+def _keys_are_asked(said: Mapping[str, Any]) -> bool:
+    """Whether there is a key file where these settings say, which nobody has validated yet."""
+    try:
+        identity, store = (section.model_validate(said.get(name) or {}) for name, section in _PLACES.items())
+    except ValidationError:
+        return False
+    file: FilePath = identity.keys_file or store.key_file
+    return file.is_file()
+
+
+_PLACES: Final[dict[str, Any]] = {"identity": IdentitySettings, "store": StoreSettings}
 
 
 def _forget(said: Any, error: Any) -> None:

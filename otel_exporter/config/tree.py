@@ -15,6 +15,7 @@ from pydantic import Field
 from otel_exporter.config.alerting import AlertingSettings
 from otel_exporter.config.budgets import BudgetSettings
 from otel_exporter.config.foresight import AnomalySettings, ForecastSettings
+from otel_exporter.config.identity import IdentitySettings
 from otel_exporter.config.section import Broken, Section, unsendable
 from otel_exporter.config.self_monitoring import SelfMonitoringSettings
 from otel_exporter.config.values import Factory, Port, Secret, ServerUrl, Size, Tenant
@@ -32,7 +33,8 @@ def is_loopback(host: str) -> bool:
 
 
 def _exposed(host: str, why: str, remedy: str) -> str:
-    return f"{host} is reachable from other machines and {why}: bind 127.0.0.1 or set {remedy}: true"
+    remedies = f"bind 127.0.0.1, make a key (tokentide keys create) or set {remedy}: true"
+    return f"{host} is reachable from other machines and {why}: {remedies}"
 
 
 class StoreSettings(Section):
@@ -58,6 +60,11 @@ class StoreSettings(Section):
     max_memory: Size | None = Field(
         default=None, description="Memory the embedded database may use. Unset: half of this machine's."
     )
+
+    @property
+    def key_file(self) -> Path:
+        """Where API keys are kept unless `identity.keys_file` says otherwise."""
+        return self.data_dir / "keys.json"
 
     @property
     def server(self) -> str | None:
@@ -155,11 +162,7 @@ class IngestSettings(Section):
         return own | {key.token.reveal(): key.tenant for key in self.keys if key.token}
 
     def broken_rules(self) -> Iterator[Broken]:
-        """Public means authenticated, bounds nest, one token has one tenant."""
-        if not (self.token or self.token_file or self.keys or self.insecure):
-            for name, listener in (("grpc", self.grpc), ("http", self.http)):
-                if not (listener.is_local or listener.tls.client_authority):
-                    yield (name, "host"), _exposed(listener.host, "no ingest token is set", "ingest.insecure")
+        """Bounds nest, one token has one tenant."""
         if self.max_body_bytes > self.max_decompressed_bytes:
             yield ("max_decompressed_bytes",), "must be at least max_body_bytes"
         if self.max_decompressed_bytes > self.max_in_flight_bytes:
@@ -169,21 +172,36 @@ class IngestSettings(Section):
         if self.token:
             yield from unsendable("token", self.token)
 
+    def exposed(self) -> Iterator[Broken]:
+        """Public means authenticated."""
+        if not (self.token or self.token_file or self.keys or self.insecure):
+            for name, listener in (("grpc", self.grpc), ("http", self.http)):
+                if not (listener.is_local or listener.tls.client_authority):
+                    yield (name, "host"), _exposed(listener.host, "no ingest token is set", "ingest.insecure")
+
 
 class HealthSettings(Listener):
     """`/metrics`, `/healthz`, `/readyz`."""
 
     port: Port = Field(default=9464, description="Port to bind; 0 takes any free one.")
+    tls: TlsSettings = Field(default=TlsSettings(), description="TLS.")
     insecure: bool = Field(
-        default=False, description="Allow an address other machines can reach: metrics have no authentication."
+        default=False,
+        description="Allow an address other machines can reach without authentication: anybody reads the metrics.",
     )
     dashboards: bool = Field(
-        default=True, description="Show the dashboards at `/`, to browsers on this machine; off: everybody gets 404."
+        default=True,
+        description="Show the dashboards at `/`: to browsers on this machine, or with a key. Off: everybody gets 404.",
     )
 
-    def broken_rules(self) -> Iterator[Broken]:
-        """Metrics have no authentication, so they stay on this machine unless someone says otherwise."""
-        if not self.is_local and not self.insecure:
+    @property
+    def is_guarded(self) -> bool:
+        """Whether the metrics ask for a key: other machines get here, and nobody said they may."""
+        return not (self.is_local or self.insecure or self.tls.client_authority)
+
+    def exposed(self) -> Iterator[Broken]:
+        """Public means authenticated."""
+        if self.is_guarded:
             yield ("host",), _exposed(self.host, "/metrics has no authentication", "health.insecure")
 
 
@@ -208,6 +226,7 @@ class ClickhouseHttpSettings(Listener):
 
     enabled: bool = Field(default=True, description="Open it at all. Never opened with `store.clickhouse_url`.")
     port: Port = Field(default=8123, description="Port to bind; 0 takes any free one.")
+    tls: TlsSettings = Field(default=TlsSettings(), description="TLS.")
     users: tuple[UserSettings, ...] = Field(
         default=(), description="Who may ask. None: everybody on this machine may read, as `default`, without password."
     )
@@ -222,11 +241,14 @@ class ClickhouseHttpSettings(Listener):
     )
 
     def broken_rules(self) -> Iterator[Broken]:
-        """Public means authenticated; a name is one user."""
-        if self.enabled and not (self.is_local or self.users or self.insecure):
-            yield ("host",), _exposed(self.host, "no users are set", "clickhouse_http.insecure")
+        """A name is one user."""
         if len({user.name for user in self.users}) < len(self.users):
             yield ("users",), "the same name appears twice"
+
+    def exposed(self) -> Iterator[Broken]:
+        """Public means authenticated."""
+        if self.enabled and not (self.is_local or self.users or self.insecure or self.tls.client_authority):
+            yield ("host",), _exposed(self.host, "no users are set", "clickhouse_http.insecure")
 
 
 class SpoolSettings(Section):
@@ -328,6 +350,9 @@ class Settings(Section):
         default=ClickhouseHttpSettings(), description="ClickHouse's HTTP interface over the embedded database."
     )
     health: HealthSettings = Field(default=HealthSettings(), description="`/metrics`, `/healthz`, `/readyz`.")
+    identity: IdentitySettings = Field(
+        default=IdentitySettings(), description="Who may send and read: see [security](security.md)."
+    )
     spool: SpoolSettings = Field(default=SpoolSettings(), description="What is acknowledged and not yet stored.")
     content: ContentSettings = Field(default=ContentSettings(), description="Prompts, answers, identities.")
     prices: PriceSettings = Field(default=PriceSettings(), description="Which number is charged.")
@@ -343,6 +368,11 @@ class Settings(Section):
         default=SelfMonitoringSettings(), description="Own metrics in the own store."
     )
     log: LogSettings = Field(default=LogSettings(), description="Our own log.")
+
+    @property
+    def key_file(self) -> Path:
+        """Where the API keys are kept."""
+        return self.identity.keys_file or self.store.key_file
 
     def broken_rules(self) -> Iterator[Broken]:
         """A budget has a name of its own in its tenant."""

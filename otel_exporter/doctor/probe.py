@@ -123,7 +123,7 @@ def _explain(running: Running, patience: float) -> str:
 def _readiness(running: Running) -> str:
     """What `/readyz` complains about."""
     try:
-        with closing(http.client.HTTPConnection(running.addresses["health"], timeout=_TIMEOUT)) as connection:
+        with closing(http.client.HTTPConnection(running.local_health, timeout=_TIMEOUT)) as connection:
             connection.request("GET", "/readyz")
             response = connection.getresponse()
             text = response.read().decode(errors="replace").strip()

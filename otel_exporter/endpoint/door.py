@@ -23,7 +23,10 @@ from otel_exporter.endpoint.responses import Sender
 from otel_exporter.endpoint.sessions import Session, Sessions
 from otel_exporter.endpoint.statements import insert
 from otel_exporter.endpoint.users import User, Users
+from otel_exporter.failures import Refused
 from otel_exporter.receivers.endpoint import PortTaken
+from otel_exporter.receivers.listening import Listening, address
+from otel_exporter.receivers.tls import Tls, TlsUnusable
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -37,8 +40,20 @@ _STATE: Final = re.compile(r"\s*(?:SET|USE)\s", re.IGNORECASE)
 class ClickHouseDoor:
     """One HTTP server. `open` returns the address it listens on."""
 
-    def __init__(self, host: str, port: int, engine: Engine, bounds: Bounds, users: Users, sizes: Sizes) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        engine: Engine,
+        bounds: Bounds,
+        users: Users,
+        sizes: Sizes,
+        tls: Tls | None = None,
+        inserting: Callable[[], None] = lambda: None,
+    ) -> None:
         self._host, self._port = host, port
+        self._listening = Listening(host, port, tls)
+        self._inserting = inserting
         self._engine = engine
         self._bounds = bounds
         self._users = users
@@ -55,6 +70,7 @@ class ClickHouseDoor:
 
         Raises:
             PortTaken: the address cannot be bound.
+            TlsUnusable: the TLS files are not what they should be.
         """
         application = web.Application(client_max_size=LARGEST_QUESTION)
         for path in ("/ping", "/replicas_status"):
@@ -66,16 +82,19 @@ class ClickHouseDoor:
             application, access_log=None, handler_cancellation=True, auto_decompress=False, shutdown_timeout=_GRACE
         )
         await self._runner.setup()
+        assert self._runner.server is not None
         try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
+            return address(*await self._listening.start(self._runner.server))
         except OSError as error:
             await self.close()
             raise PortTaken(f"{self._host}:{self._port}", "the ClickHouse HTTP interface") from error
-        host, port = self._runner.addresses[0][:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        except TlsUnusable:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Stop listening; answers under way get a moment, then their queries are stopped."""
+        await self._listening.stop()
         if self._runner is not None:
             await self._runner.cleanup()
         await asyncio.to_thread(self._threads.shutdown)
@@ -141,6 +160,10 @@ class ClickHouseDoor:
         if user.role != "ingest":
             raise Fault(164, "READONLY", f"{user.name}: Cannot execute query in readonly mode")
         head, tag = insert(asked.head), uuid.uuid4()
+        try:
+            await self._thread(self._inserting)
+        except Refused as refused:
+            raise Fault(497, "ACCESS_DENIED", f"Not enough privileges: {refused.sentence}") from None
         settings = {**settings, **chosen(head.settings, self._bounds)}
         rows = memoryview(asked.raw)[head.data_at :]
         written = await self._stoppable(tag, lambda: self._engine.insert(head, rows, settings, tag))

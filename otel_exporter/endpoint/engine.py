@@ -94,6 +94,11 @@ class Engine:
         with self._handle() as handle:
             return _Parser(handle, {}).canonical(sql)
 
+    def check(self, sql: str) -> None:
+        """Whether `read` would run ``sql``. Raises Fault when it is not one statement that only reads tables."""
+        with self._handle() as handle:
+            reading(_Parser(handle, {}), sql)
+
     def version(self) -> str:
         """ClickHouse's version."""
         with self._handle() as handle:

@@ -24,12 +24,14 @@ class Fault(Exception):
 
     Attributes:
         code: ClickHouse's error code.
+        name: ClickHouse's name of it.
         text: the body of the answer. It may quote the asker's SQL: send it to the asker, never log it.
         status: the HTTP status a ClickHouse server answers with.
     """
 
     def __init__(self, code: int, name: str, sentence: str, *, status: int = 0) -> None:
         self.code = code
+        self.name = name
         self.text = f"Code: {code}. DB::Exception: {sentence}. ({name})\n"
         self.status = status or _STATUS_OF.get(code, 500)
         super().__init__(f"{name} ({code})")

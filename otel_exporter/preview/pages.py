@@ -1,7 +1,8 @@
 """The pages and what they ask for, on the health address: `/` and `/d/<uid>`.
 
-Only for browsers of this machine, under a name of this machine: a page elsewhere that lets its name point here (DNS
-rebinding) asks with its own name in `Host`.
+Without a key file only for browsers of this machine, under a name of this machine: a page elsewhere that lets its name
+point here (DNS rebinding) asks with its own name in `Host`. With a key file for whoever shows a key to query (browsers
+ask for it as a password) or is a user of ClickHouse's HTTP interface.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from aiohttp import web
 
 from grafana.macros import MacroError
 from otel_exporter.config.tree import is_loopback
+from otel_exporter.endpoint.faults import Fault
+from otel_exporter.endpoint.users import Users
 from otel_exporter.preview.dashboards import Dashboards, Unknown
 from otel_exporter.preview.question import Malformed, question
 
@@ -38,7 +41,8 @@ _POLICY: Final = {
 class Pages:
     """The routes of the preview."""
 
-    def __init__(self, dashboards: Dashboards, ask: Ask, explain: Explain) -> None:
+    def __init__(self, dashboards: Dashboards, ask: Ask, explain: Explain, users: Users | None = None) -> None:
+        self._users = users or Users()
         self._dashboards = dashboards
         self._ask = ask
         self._explain = explain
@@ -46,13 +50,39 @@ class Pages:
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Serve them."""
-        router.add_get("/", _local(_index))
-        router.add_get("/d/{uid}", _local(_index))
-        router.add_get("/preview/plotly.js", _local(_plotly))
-        router.add_get("/preview/static/{name}", _local(_static))
-        router.add_get("/preview/dashboards", _local(self._menu))
-        router.add_get("/preview/dashboards/{uid}", _local(self._dashboard))
-        router.add_post("/preview/query", _local(self._query))
+        router.add_get("/", self._guarded(_index))
+        router.add_get("/d/{uid}", self._guarded(_index))
+        router.add_get("/preview/plotly.js", self._guarded(_plotly))
+        router.add_get("/preview/static/{name}", self._guarded(_static))
+        router.add_get("/preview/dashboards", self._guarded(self._menu))
+        router.add_get("/preview/dashboards/{uid}", self._guarded(self._dashboard))
+        router.add_post("/preview/query", self._guarded(self._query))
+
+    def _guarded(self, handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            denied = self._denied(request)
+            if denied is not None:
+                return denied
+            response: web.StreamResponse = await handler(request)
+            response.headers.update(_POLICY)
+            return response
+
+        return guarded
+
+    def _denied(self, request: web.Request) -> web.Response | None:
+        """What to answer to somebody who may not look."""
+        if not self._users.keyed:
+            local = urlsplit(f"//{request.host}").hostname in _LOCAL_NAMES and is_loopback(request.remote or "")
+            return None if local else _error(403, "the dashboards are shown on this machine only")
+        try:
+            self._users.known(request.headers, {})
+        except Fault as fault:
+            if fault.name != "AUTHENTICATION_FAILED":
+                return _error(403, fault.text.strip())
+            response = _error(401, "the dashboards need a key with the scope query, as the password")
+            response.headers["WWW-Authenticate"] = 'Basic realm="tokentide", charset="UTF-8"'
+            return response
+        return None
 
     async def _menu(self, _: web.Request) -> web.StreamResponse:
         return web.json_response([{"uid": each.uid, "title": each.model["title"]} for each in self._dashboards])
@@ -85,19 +115,6 @@ class Pages:
         names, types, *rows = answer.removesuffix(b"\n").split(b"\n")
         body = b",".join(rows[:_MOST_ROWS]).join((b'{"columns":%b,"types":%b,"rows":[' % (names, types), b"]}"))
         return web.Response(body=body, content_type="application/json")
-
-
-def _local(handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
-    """Only for this machine."""
-
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        if urlsplit(f"//{request.host}").hostname not in _LOCAL_NAMES or not is_loopback(request.remote or ""):
-            return _error(403, "the dashboards are shown on this machine only")
-        response: web.StreamResponse = await handler(request)
-        response.headers.update(_POLICY)
-        return response
-
-    return guarded
 
 
 async def _index(_: web.Request) -> web.StreamResponse:

@@ -31,11 +31,14 @@ Failure = Refused | RetryLater
 _REFUSALS: Final = {
     Reason.MALFORMED: (grpc.StatusCode.INVALID_ARGUMENT, 400),
     Reason.UNAUTHENTICATED: (grpc.StatusCode.UNAUTHENTICATED, 401),
+    Reason.FORBIDDEN: (grpc.StatusCode.PERMISSION_DENIED, 403),
     Reason.TOO_LARGE: (grpc.StatusCode.RESOURCE_EXHAUSTED, 413),
     Reason.MEDIA_TYPE: (grpc.StatusCode.INVALID_ARGUMENT, 415),
 }
 _OTHER_REFUSAL: Final = _REFUSALS[Reason.MALFORMED]
 _RETRY_LATER: Final = (grpc.StatusCode.UNAVAILABLE, 503)
+#: Throttling of one sender: RESOURCE_EXHAUSTED with RetryInfo, and 429 with Retry-After, are retryable.
+_RATE_LIMITED: Final = (grpc.StatusCode.RESOURCE_EXHAUSTED, 429)
 _DETAILS: Final = "grpc-status-details-bin"
 
 
@@ -48,7 +51,7 @@ class Media(StrEnum):
 
 def _codes(failure: Failure) -> tuple[grpc.StatusCode, int]:
     if isinstance(failure, RetryLater):
-        return _RETRY_LATER
+        return _RATE_LIMITED if failure.reason is Reason.RATE_LIMITED else _RETRY_LATER
     return _REFUSALS.get(failure.reason, _OTHER_REFUSAL)
 
 

@@ -140,12 +140,14 @@ _INFLATIONS: Final[dict[Coding, type[Identity | Gzip | Deflate]]] = {
 class Body:
     """Collects one body. Holds only inflated bytes, and never more of them than the bounds allow."""
 
-    def __init__(self, admission: Admission, coding: Coding, room: Reservation) -> None:
+    def __init__(self, admission: Admission, coding: Coding, room: Reservation, tenant: str = "") -> None:
         self._admission = admission
+        self._tenant = tenant
         self._inflation: Inflation = _INFLATIONS[coding]()
         self._room = room
         self._pieces: list[bytes] = []
-        self._received = self._inflated = 0
+        self.received = 0  # bytes on the wire
+        self._inflated = 0
 
     async def add(self, chunk: bytes) -> None:
         """Take what arrived.
@@ -154,8 +156,8 @@ class Body:
             Refused: over a bound (inflating stops there), or damaged.
             RetryLater: no room for it among the bytes in flight.
         """
-        self._received += len(chunk)
-        self._admission.bound_body(self._received)
+        self.received += len(chunk)
+        self._admission.bound_body(self.received, self._tenant)
         for piece in self._inflation.feed(chunk):
             self._keep(piece)
             if len(piece) == PIECE:

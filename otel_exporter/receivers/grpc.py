@@ -112,10 +112,12 @@ class GrpcReceiver:
     async def _take(self, signal: Signal, context: _Context) -> None:
         if self._stopping:
             raise RetryLater(Reason.STOPPING, "The service is stopping; send the same request again soon.")
-        tenant = self._admission.authenticate(dict(context.invocation_metadata() or ()))
+        headers = dict(context.invocation_metadata() or ())
+        tenant = self._admission.authenticate(headers, lambda: _certificate_names(context))
         message = await self._read(context)
         with self._admission.reserve() as room:
-            body = Body(self._admission, coding_of_message(message), room)
+            body = Body(self._admission, coding_of_message(message), room, tenant)
+            self._admission.arrived(tenant, len(message))
             await body.add(message)
             del message
             await self._intake.take(signal, tenant, body.whole())
@@ -145,6 +147,13 @@ class GrpcReceiver:
 def _pair(loaded: Loaded) -> Any:
     pair = (loaded.key, loaded.certificate)
     return grpc.ssl_server_certificate_configuration([pair], root_certificates=loaded.client_authority)
+
+
+def _certificate_names(context: _Context) -> list[str]:
+    """Whom the sender's certificate names: its common name, DNS names and URIs. TLS has verified it."""
+    said = context.auth_context()
+    kinds = ("x509_common_name", "x509_subject_alternative_name")
+    return [value.decode(errors="replace") for kind in kinds for value in said.get(kind, ())]
 
 
 def _host(peer: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ssl
 from contextlib import suppress
 from typing import Any, Final
 
@@ -18,7 +17,8 @@ from otel_exporter.receivers.answers import Media
 from otel_exporter.receivers.body import Body, coding_of
 from otel_exporter.receivers.endpoint import PortTaken
 from otel_exporter.receivers.intake import Intake, Sink
-from otel_exporter.receivers.tls import Renewal, Tls
+from otel_exporter.receivers.listening import Listening
+from otel_exporter.receivers.tls import Tls
 from otel_exporter.telemetry import Metric
 from processors.batch import Signal
 
@@ -27,9 +27,6 @@ PATHS: Final = {f"/v1/{signal}": signal for signal in Signal}
 KEEP_ALIVE: Final = 75.0
 #: Seconds of unread body that are read and forgotten after an early refusal, so that its sender sees the answer.
 LINGER: Final = 2.0
-#: Seconds between two looks at the TLS files.
-_LOOK: Final = 1.0
-_BACKLOG: Final = 512
 _log = structlog.get_logger(__name__)
 
 
@@ -48,8 +45,7 @@ class HttpReceiver:
         self._under_way = 0
         self._idle = asyncio.Event()
         self._server: _Server | None = None
-        self._listeners: list[asyncio.Server] = []
-        self._renewing: asyncio.Task[None] | None = None
+        self._listening: Listening | None = None
 
     async def start(self) -> int:
         """Listen; the port listened on.
@@ -58,43 +54,16 @@ class HttpReceiver:
             PortTaken: the address is not free.
             TlsUnusable: the TLS files are not what they should be.
         """
-        renewal = Renewal(self._tls) if self._tls else None
-        context = renewal.first().context if renewal else None
         self._server = server = _Server(self)
-        loop = asyncio.get_running_loop()
+        listening = Listening(self._host, self._port, self._tls)
         try:
-            listener = await loop.create_server(server, self._host, self._port, ssl=context, backlog=_BACKLOG)
+            _, port = await listening.start(server)
         except OSError as error:
             if error.errno in {errno.EADDRINUSE, errno.EACCES}:
                 raise PortTaken(f"{self._host}:{self._port}", "OTLP/HTTP") from error
             raise
-        self._listeners = [listener]
-        if renewal is not None:
-            self._renewing = asyncio.create_task(self._renew(renewal, server))
-        return int(listener.sockets[0].getsockname()[1])
-
-    async def _renew(self, renewal: Renewal, server: _Server) -> None:
-        """Listen on the same sockets with renewed TLS files. Connections that are open keep what they have.
-
-        A new context, because one that is in use can only be given more client authorities, never fewer.
-        """
-        while True:
-            await asyncio.sleep(_LOOK)
-            if fresh := await asyncio.to_thread(renewal.look):
-                try:
-                    await self._relisten(server, fresh.context)
-                except OSError as error:
-                    _log.warning("renewed TLS files are not in use yet", reason=error.strerror)
-                    renewal.forget()
-
-    async def _relisten(self, server: _Server, context: ssl.SSLContext) -> None:
-        loop = asyncio.get_running_loop()
-        old = tuple(self._listeners)
-        for socket in [socket.dup() for listener in old for socket in listener.sockets]:
-            self._listeners.append(await loop.create_server(server, sock=socket, ssl=context, backlog=_BACKLOG))
-        for listener in old:
-            listener.close()
-            self._listeners.remove(listener)
+        self._listening = listening
+        return port
 
     async def stop(self, grace: float) -> None:
         """Take no more connections, give requests under way ``grace`` seconds, then close what is left.
@@ -102,14 +71,10 @@ class HttpReceiver:
         New requests on open connections are asked to come back.
         """
         self._stopping = True
-        if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.wait([self._renewing])
-        listeners, self._listeners = self._listeners, []
+        listening, self._listening = self._listening, None
         server, self._server = self._server, None
-        if server is not None:
-            for listener in listeners:
-                listener.close()
+        if server is not None and listening is not None:
+            await listening.stop()
             await self._until_idle(grace)
             server.pre_shutdown()
             await server.shutdown(0.1)
@@ -156,14 +121,15 @@ class HttpReceiver:
     async def _take(self, signal: Signal, media: Media | None, request: web.BaseRequest) -> Media:
         if self._stopping:
             raise RetryLater(Reason.STOPPING, "The service is stopping; send the same request again soon.")
-        tenant = self._admission.authenticate(request.headers)
+        tenant = self._admission.authenticate(request.headers, lambda: _certificate_names(request))
         if media is None:
             raise Refused(Reason.MEDIA_TYPE, f"Content-Type must be {Media.PROTOBUF} or {Media.JSON}.")
         with self._admission.reserve() as room:
-            body = Body(self._admission, coding_of(request.headers.get("Content-Encoding", "")), room)
-            self._admission.bound_body(request.content_length or 0)
+            body = Body(self._admission, coding_of(request.headers.get("Content-Encoding", "")), room, tenant)
+            self._admission.bound_body(request.content_length or 0, tenant)
             self._admission.room_for(request.content_length or 0)
             await self._read(request, body)
+            self._admission.arrived(tenant, body.received)
             await self._intake.take(signal, tenant, body.whole(), media)
         return media
 
@@ -188,6 +154,13 @@ class HttpReceiver:
 
 
 _MEDIA: Final = {media.value: media for media in Media}
+
+
+def _certificate_names(request: web.BaseRequest) -> list[str]:
+    """Whom the sender's certificate names: its common name, DNS names and URIs. TLS has verified it."""
+    certificate = request.get_extra_info("peercert") or {}
+    subject = [value for part in certificate.get("subject", ()) for kind, value in part if kind == "commonName"]
+    return subject + [value for kind, value in certificate.get("subjectAltName", ()) if kind in {"DNS", "URI"}]
 
 
 class _SenderGoneError(Exception):

@@ -77,7 +77,7 @@ def test_every_fault_at_once(tmp_path: Path) -> None:
             "ingest.grpc.host",
             "tokentide.yaml:2",
         ): "0.0.0.0 is reachable from other machines and no ingest token is set: "
-        "bind 127.0.0.1 or set ingest.insecure: true",
+        "bind 127.0.0.1, make a key (tokentide keys create) or set ingest.insecure: true",
         ("ingest.http.port", "tokentide.yaml:4"): "must be at most 65535, not 99999",
         ("log.level", "tokentide.yaml:6"): "must be 'debug', 'info', 'warning' or 'error', not 'loud'",
         ("nonsense", "tokentide.yaml:7"): "unknown key",

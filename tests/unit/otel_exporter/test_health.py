@@ -33,7 +33,7 @@ def visit(visitor: Visit, ready: tuple[bool, list[str]] = (True, []), ask: Ask =
 
     async def run() -> Any:
         door = Door(HealthSettings(port=0), lambda: ready, ask, TOKEN, lambda error: explain(error)[0])
-        address = await door.open()
+        address = (await door.open())["health"]
         try:
             return await visitor(address)
         finally:

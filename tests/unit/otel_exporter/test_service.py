@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from otel_exporter.config.tree import Settings
+from otel_exporter.endpoint.users import Users
 from otel_exporter.service import Service
 
 
@@ -17,6 +18,6 @@ def test_a_clickhouse_server_has_its_own_interface() -> None:
     async def opened() -> Any:
         async with AsyncExitStack() as doors:
             parts: Any = SimpleNamespace(store=SimpleNamespace(is_embedded=False))
-            return await Service(Settings())._ask(doors, parts)
+            return await Service(Settings())._ask(doors, parts, Users())
 
     assert asyncio.run(opened()) == {}
