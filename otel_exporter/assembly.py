@@ -19,6 +19,7 @@ from otel_exporter.asking import opened
 from otel_exporter.commit import GroupCommit, Tables
 from otel_exporter.content_shelf import ContentShelf
 from otel_exporter.decode import Decoder
+from otel_exporter.enrichment import Attribution, sources
 from otel_exporter.plugins import before_ours, load
 from otel_exporter.poster import LedgerPoster
 from otel_exporter.reconcile import Reconciler
@@ -46,6 +47,8 @@ class Assembly:
     commit: GroupCommit
     writer: Writer
     price: Price
+    attribution: Attribution
+    decide: Price  # both: everything that is decided when a call is posted
 
 
 class Watcher:
@@ -74,9 +77,20 @@ def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling
         shelf = ContentShelf() if settings.content.policy in ("keep", "redact") else None
         commit = GroupCommit(Decoder(engine).decode, processors(settings), spool, watcher.committed, shelf)
         price = price_book(settings).price
-        poster = LedgerPoster(store, price, watcher.posted)
-        writer = Writer(spool, store, poster, repairs=Reconciler(store, price) if reconciling else dict)
-        yield Assembly(store, spool, commit, writer, price)
+        attributed = attribution(settings)
+        decide = _both(attributed, price)
+        poster = LedgerPoster(store, decide, watcher.posted)
+        writer = Writer(spool, store, poster, repairs=Reconciler(store, decide) if reconciling else dict)
+        yield Assembly(store, spool, commit, writer, price, attributed, decide)
+
+
+def attribution(settings: Settings) -> Attribution:
+    """Whose calls are whose, of these settings. Raises Refused."""
+    return Attribution(sources(settings.enrichment))
+
+
+def _both(attributed: Attribution, price: Price) -> Price:
+    return lambda calls: price(attributed(calls))
 
 
 def processors(settings: Settings) -> Sequence[Callable[[Batch], Batch]]:

@@ -20,6 +20,7 @@ from otel_exporter.cli import (
     ingest,
     migrate,
     query,
+    reattribute,
     reconcile,
     report,
     reprice,
@@ -46,6 +47,7 @@ for command in (
     anomalies.anomalies,
     explain.explain,
     reprice.reprice,
+    reattribute.reattribute,
     reconcile.reconcile,
     doctor.doctor,
 ):

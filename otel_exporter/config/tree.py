@@ -14,6 +14,7 @@ from pydantic import Field
 
 from otel_exporter.config.alerting import AlertingSettings
 from otel_exporter.config.budgets import BudgetSettings
+from otel_exporter.config.enrichment import EnrichmentSettings
 from otel_exporter.config.foresight import AnomalySettings, ForecastSettings
 from otel_exporter.config.section import Broken, Section, unsendable
 from otel_exporter.config.values import Factory, Port, Secret, ServerUrl, Size, Tenant
@@ -322,6 +323,7 @@ class Settings(Section):
     spool: SpoolSettings = Field(default=SpoolSettings(), description="What is acknowledged and not yet stored.")
     content: ContentSettings = Field(default=ContentSettings(), description="Prompts, answers, identities.")
     prices: PriceSettings = Field(default=PriceSettings(), description="Which number is charged.")
+    enrichment: EnrichmentSettings = Field(default=EnrichmentSettings(), description="Whose calls are whose.")
     alerting: AlertingSettings = Field(default=AlertingSettings(), description="Rules, and who is told.")
     processors: tuple[Factory, ...] = Field(
         default=(), description="Processors and dialects of your own (docs/plugins.md): `package.module:factory`."
