@@ -11,7 +11,6 @@ Rules are asked in their order, and the first that matches wins, for each field 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -21,6 +20,7 @@ from typing import Final
 import polars as pl
 
 from processors.contract import CALL, LEDGER_SCHEMA, MAP, TEXTS, Group
+from processors.globs import fits_any, is_glob
 
 #: Columns somebody may have said, which a rule may fill or override.
 NAMES: Final = ("team", "project", "organization", "application", "environment")
@@ -122,7 +122,7 @@ class _Tables:
 
 def _is_exact(rule: Rule) -> bool:
     """Whether it can be looked up: no pattern, and not too many combinations."""
-    plain = all(not _is_glob(text) for texts in rule.match.values() for text in texts)
+    plain = all(not is_glob(text) for texts in rule.match.values() for text in texts)
     return bool(rule.match) and plain and prod(map(len, rule.match.values())) <= _MOST_LINES
 
 
@@ -152,19 +152,10 @@ def _condition(rule: Rule) -> pl.Expr | None:
 
 
 def _any_of(name: str, texts: Sequence[str]) -> pl.Expr:
-    whole = "(?s)^(?:" + "|".join(map(_regex, texts)) + ")$"
     if LEDGER_SCHEMA[name] != TEXTS:
-        return pl.col(name).fill_null("").str.contains(whole)
-    tags = pl.col(name).list.eval(pl.element().str.contains(whole)).list.any().fill_null(False)
+        return fits_any(pl.col(name).fill_null(""), texts)
+    tags = pl.col(name).list.eval(fits_any(pl.element(), texts)).list.any().fill_null(False)
     return tags | ((pl.col(name).list.len() == 0) & pl.lit("" in texts))
-
-
-def _is_glob(text: str) -> bool:
-    return "*" in text or "?" in text
-
-
-def _regex(text: str) -> str:
-    return "".join({"*": ".*", "?": "."}.get(part, re.escape(part)) for part in re.split(r"([*?])", text))
 
 
 def _filled(calls: pl.DataFrame, name: str, told: pl.DataFrame) -> pl.DataFrame:
