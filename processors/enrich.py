@@ -142,7 +142,8 @@ def _exploded(distinct: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     """One line a tag where tags count; no tag is the empty text."""
     for name in columns:
         if LEDGER_SCHEMA[name] == TEXTS:
-            distinct = distinct.explode(name)
+            tagged = pl.when(pl.col(name).list.len() > 0).then(name).otherwise(pl.lit([""], TEXTS))
+            distinct = distinct.with_columns(tagged.alias(name)).explode(name)
     return distinct.with_columns(pl.col(*columns).fill_null(""))
 
 
@@ -155,7 +156,7 @@ def _any_of(name: str, texts: Sequence[str]) -> pl.Expr:
     if LEDGER_SCHEMA[name] != TEXTS:
         return fits_any(pl.col(name).fill_null(""), texts)
     tags = pl.col(name).list.eval(fits_any(pl.element(), texts)).list.any().fill_null(False)
-    return tags | ((pl.col(name).list.len() == 0) & pl.lit("" in texts))
+    return tags | ((pl.col(name).list.len() == 0) & fits_any(pl.lit(""), texts))
 
 
 def _filled(calls: pl.DataFrame, name: str, told: pl.DataFrame) -> pl.DataFrame:

@@ -7,13 +7,14 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import polars as pl
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from processors.contract import LEDGER_SCHEMA
 from processors.enrich import LABEL, MATCHED, NAMES, OWN, Enrichment, Rule
 from processors.post import collapse, handles, join, post
 from processors.reattribute import as_said, reattribute
+from processors.reprice import reprice
 from tests.unit.processors.worlds import Call, frame, observations_of, worlds
 
 THEN = datetime(2026, 11, 2, tzinfo=UTC)
@@ -22,7 +23,7 @@ SCHEMA = {name: LEDGER_SCHEMA[name] for name in (*MATCHED, *NAMES, *OWN)}
 SEEN = ("team", "application", "api_key_alias", "tags", "tenant")
 TEXTS = ("", "search", "sea.ch", "shop", "a", "ab")
 PATTERNS = (*TEXTS, "*", "s*", "?", "sea?ch", "sh*p", "[a]")
-few = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def calls_of(rows: list[dict[str, Any]]) -> pl.DataFrame:
@@ -98,6 +99,8 @@ def rows_of(attributed: pl.DataFrame) -> list[dict[str, Any]]:
 
 @few
 @given(calls, rules)
+@example([{"tags": []}], [Rule({"team": ("",), "tags": ("",)}, {"team": "search"})])
+@example([{"tags": []}], [Rule({"team": ("",), "tags": ("*",)}, {"team": "search"})])
 def test_it_is_what_its_sentence_says(rows: list[dict[str, Any]], told: list[Rule]) -> None:
     """Joins of distinct values give what asking every rule for every call gives: first match, field by field."""
     given_ = calls_of(rows)
@@ -216,3 +219,11 @@ def test_without_tables_versions_are_what_they_were() -> None:
     entries = posted([rows], Enrichment())
     content = entries.drop("posted_at", "version", "sign", "said", "labels")
     assert entries["version"].to_list() == content.hash_rows(seed=0).to_list()
+
+
+def test_pricing_anew_leaves_attribution_alone() -> None:
+    """`reprice` keeps labels and all else the tables filled: with the same prices it posts nothing."""
+    rows = observations_of([Call(0, 0, 0, (80, 18), False, None, frozenset({"gateway", "client"}))])
+    old = posted([rows], book())
+    assert [row["labels"] for row in rows_of(collapse(old))] == [[("of", "team")]]
+    assert reprice(old, lambda calls: calls, NOW).is_empty()
