@@ -165,9 +165,8 @@ def _filled(calls: pl.DataFrame, name: str, told: pl.DataFrame) -> pl.DataFrame:
     forced = told.filter("override").unique(_ROW, keep="first", maintain_order=True)
     calls = calls.join(first, on=_ROW, how="left", maintain_order="left")
     calls = calls.join(forced.select(_ROW, pl.col("text").alias("@forced")), on=_ROW, how="left", maintain_order="left")
-    said = pl.when(pl.col(name) != "").then(name) if name in NAMES else pl.lit(None, pl.String)
-    forced_or_said = pl.coalesce("@forced", said) if name in NAMES else said
-    filled = pl.coalesce(forced_or_said, "@first", pl.lit("")).alias(name)
+    is_said = pl.col(name) != "" if name in NAMES else pl.lit(False)
+    filled = pl.when(is_said).then(pl.coalesce("@forced", name)).otherwise(pl.col("@first").fill_null("")).alias(name)
     return calls.with_columns(filled).drop("@first", "@forced")
 
 

@@ -101,6 +101,7 @@ def rows_of(attributed: pl.DataFrame) -> list[dict[str, Any]]:
 @given(calls, rules)
 @example([{"tags": []}], [Rule({"team": ("",), "tags": ("",)}, {"team": "search"})])
 @example([{"tags": []}], [Rule({"team": ("",), "tags": ("*",)}, {"team": "search"})])
+@example([{"team": ""}], [Rule({}, {"team": "gold"}), Rule({}, {"team": "search"}, override=True)])
 def test_it_is_what_its_sentence_says(rows: list[dict[str, Any]], told: list[Rule]) -> None:
     """Joins of distinct values give what asking every rule for every call gives: first match, field by field."""
     given_ = calls_of(rows)
