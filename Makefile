@@ -56,6 +56,7 @@ bench: $(DEV)  ## Measure throughput, stages, memory, ack latency
 	@$(BIN)/python -m benchmarks.posting
 	@$(BIN)/python -m benchmarks.pipeline
 	@$(BIN)/python -m benchmarks.ack_latency
+	@$(BIN)/python -m benchmarks.redaction
 
 bench-forecast: $(DEV)  ## Measure forecasts on DATA=<M4 series as CSV> (EVERY=5: each fifth)
 	@test -n "$(DATA)" || { echo "usage: make bench-forecast DATA=path/to/hourly.csv"; exit 2; }

@@ -5,7 +5,7 @@ commit (decode -> processors -> spool) ........ writer (freeze -> post -> insert
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -17,23 +17,18 @@ from clickhouse_schema.store import Store
 from clickhouse_schema.tables import INSERTED
 from otel_exporter import pricebook
 from otel_exporter.asking import opened
+from otel_exporter.chains import chains, keeps_content
 from otel_exporter.commit import GroupCommit, Tables
 from otel_exporter.content_shelf import ContentShelf
 from otel_exporter.decode import Decoder
+from otel_exporter.enrichment import Attribution, sources
 from otel_exporter.identity import Directory, Keyring
-from otel_exporter.plugins import before_ours, load
 from otel_exporter.poster import LedgerPoster
 from otel_exporter.reconcile import Reconciler
 from otel_exporter.spool import Spool, survey
 from otel_exporter.writer import Writer
-from processors.batch import Batch
-from processors.content import ContentPolicy, ContentProcessor
-from processors.dialects.dialect import Dialect
-from processors.identify import Identify
-from processors.normalise import Normalise
 from processors.post import Price
 from processors.price import PriceBook
-from processors.redact import Identity, RedactProcessor
 
 if TYPE_CHECKING:
     from otel_exporter.config import Settings
@@ -50,6 +45,8 @@ class Assembly:
     price: Price
     keys: Keyring
     directory: Directory | None  # None: the data are on a server
+    attribution: Attribution
+    decide: Price  # both: everything that is decided when a call is posted
 
 
 class Watcher:
@@ -96,12 +93,15 @@ def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling
         keys = Keyring(settings.key_file)
         directory = _directory(settings, store, keys) if store.is_embedded else None
         admit = directory.admit if directory else (lambda _tenant: None)
-        shelf = ContentShelf() if settings.content.policy in ("keep", "redact") else None
-        commit = GroupCommit(Decoder(engine).decode, processors(settings), spool, watcher.committed, shelf, admit)
+        shelf = ContentShelf() if keeps_content(settings) else None
+        chain, tenants = chains(settings)
+        commit = GroupCommit(Decoder(engine).decode, chain, spool, watcher.committed, shelf, tenants, admit)
         price = price_book(settings).price
-        poster = LedgerPoster(store, price, watcher.posted)
-        writer = Writer(spool, store, poster, repairs=Reconciler(store, price) if reconciling else dict)
-        yield Assembly(store, spool, commit, writer, price, keys, directory)
+        attributed = attribution(settings)
+        decide = _both(attributed, price)
+        poster = LedgerPoster(store, decide, watcher.posted)
+        writer = Writer(spool, store, poster, repairs=Reconciler(store, decide) if reconciling else dict)
+        yield Assembly(store, spool, commit, writer, price, keys, directory, attributed, decide)
 
 
 _TENANTS: Final = " UNION DISTINCT ".join(
@@ -124,22 +124,13 @@ def _directory(settings: Settings, store: Store, keys: Keyring) -> Directory:
     return Directory(data_dir, keys, found)
 
 
-def processors(settings: Settings) -> Sequence[Callable[[Batch], Batch]]:
-    """What is done to a batch, in this order.
+def attribution(settings: Settings) -> Attribution:
+    """Whose calls are whose, of these settings. Raises Refused."""
+    return Attribution(sources(settings.enrichment))
 
-    `normalise` reads what `content` and `redact` take away, and what it read is redacted too. Nothing after `redact`
-    brings text in, so the user's own processors come before it; the user's own dialects are tried before ours.
-    """
-    own = [load(name) for name in settings.processors]
-    policy = ContentPolicy(settings.content.policy)
-    key = settings.content.hash_key.reveal().encode() if settings.content.hash_key else b""
-    return [
-        Normalise(before_ours([part for part in own if isinstance(part, Dialect)])),
-        *(part for part in own if not isinstance(part, Dialect)),
-        ContentProcessor(policy, key=key),
-        RedactProcessor(Identity(settings.content.identity), key=key),
-        Identify(),
-    ]
+
+def _both(attributed: Attribution, price: Price) -> Price:
+    return lambda calls: price(attributed(calls))
 
 
 def price_book(settings: Settings) -> PriceBook:

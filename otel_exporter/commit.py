@@ -8,11 +8,12 @@ A request that cannot be decoded or processed is refused alone; its neighbours a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import groupby
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
@@ -21,6 +22,7 @@ import structlog
 from otel_exporter.content_shelf import CONTENT, ContentShelf
 from otel_exporter.failures import Reason, Refused, RetryLater
 from otel_exporter.telemetry import Metric
+from processors.attribute_lists import AttributeLists
 from processors.batch import Batch, Signal
 from processors.land import OBSERVATIONS, land
 
@@ -74,10 +76,12 @@ class GroupCommit:
         spool: Spool,
         observer: Observer | None = None,
         content: ContentShelf | None = None,
+        tenants: Mapping[str, Sequence[Callable[[Batch], Batch]]] = MappingProxyType({}),
         admit: Callable[[str], None] = lambda _tenant: None,
     ) -> None:
         self._decode = decode
         self._processors = list(processors)
+        self._tenants = tenants  # those with processors of their own
         self._spool = spool
         self._content = content
         self._admit = admit
@@ -112,23 +116,39 @@ class GroupCommit:
         self._observer(tenant, tables)
         return {request.key: None for request in requests}
 
+    def _processed(self, batch: Batch) -> tuple[Batch, Batch]:
+        """The batch after all processors, and as it was before the last of them chose what to store."""
+        whole = None
+        for processor in self._tenants.get(batch.tenant, self._processors):
+            name = type(processor).__name__.lower()
+            whole = batch if isinstance(processor, AttributeLists) else whole
+            with stage(name):
+                after = processor(batch)
+            _count_dropped(batch, after, name)
+            batch = after
+        return batch, whole or batch
+
     def _tables(self, tenant: str, requests: list[Request]) -> Tables:
         parts: list[Tables] = []
         for signal, mine in groupby(requests, key=lambda request: request.signal):
             with stage("decode"):
                 batch = self._decode(signal, [request.body for request in mine], tenant)
-            for processor in self._processors:
-                with stage(type(processor).__name__.lower()):
-                    batch = processor(batch)
+            batch, whole = self._processed(batch)
             with stage("land"):
                 batch, messages = self._content.put(batch) if self._content else (batch, None)
-                parts.append(land(batch))
+                parts.append(land(batch, whole))
                 parts += [] if messages is None or messages.is_empty() else [{CONTENT: messages}]
         names = {name for part in parts for name in part}
         tables = {name: pl.concat([part[name] for part in parts if name in part]) for name in sorted(names)}
         for source, calls in tables.get(OBSERVATIONS, pl.DataFrame({"source": []})).group_by("source"):
             Metric.CALLS.add(calls.height, source=str(source[0]))
         return tables
+
+
+def _count_dropped(before: Batch, after: Batch, processor: str) -> None:
+    for metric, frame in ((Metric.DROPPED_RECORDS, "records"), (Metric.DROPPED_ATTRIBUTES, "attributes")):
+        if (gone := getattr(before, frame).height - getattr(after, frame).height) > 0:
+            metric.add(gone, signal=before.signal.value, processor=processor)
 
 
 @contextmanager

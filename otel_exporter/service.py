@@ -33,6 +33,7 @@ from otel_exporter.pipeline import Pipeline
 from otel_exporter.preview.dashboards import DIRECTORY, Dashboards
 from otel_exporter.preview.pages import Pages
 from otel_exporter.receivers import Admission, GrpcReceiver, HttpReceiver, Tls, token_hash
+from otel_exporter.reloading import Reloading, Written
 from otel_exporter.schedule import Job, Scheduler
 from otel_exporter.self_monitoring import SelfMonitoring
 
@@ -49,13 +50,30 @@ Started = Callable[[runfile.Running], None]
 class Service:
     """The running service."""
 
-    def __init__(self, settings: Settings, started: Started = lambda _running: None, *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        started: Started = lambda _running: None,
+        *,
+        quiet: bool = False,
+        written: Written | None = None,
+    ) -> None:
+        """A service that has not started.
+
+        Args:
+            settings: how it runs.
+            started: told where it listens.
+            quiet: no checklist.
+            written: how `settings` are read again when they change (SIGHUP, or the file does).
+        """
         self._settings = settings
+        self._written = written
         self._started = started
         self._stop = asyncio.Event()
         self._checklist = Checklist(quiet=quiet)
         self._scheduler = Scheduler()
         self._own = SelfMonitoring(settings.self_monitoring)
+        self._reloading: Reloading | None = None
 
     async def run(self) -> None:
         """Serve until stopped, then store everything that was acknowledged.
@@ -68,6 +86,7 @@ class Service:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, self._reload))
         with (
             runfile.claim(self._settings.store.data_dir) as claim,
             assembled(self._settings, Watchers(self._checklist, self._own), reconciling=True) as parts,
@@ -84,6 +103,11 @@ class Service:
     def stop(self) -> None:
         """Ask the service to stop; from its own event loop."""
         self._stop.set()
+
+    def _reload(self) -> None:
+        if self._reloading is not None:
+            self._reloading.ask()
+            self._scheduler.run_now(self._reloading.job.name)
 
     @property
     def jobs(self) -> tuple[str, ...]:
@@ -127,7 +151,9 @@ class Service:
         Whoever adds a job makes an `otel_exporter.schedule.Job` and puts it into this list.
         """
         scheduler = self._scheduler
-        jobs: list[Job] = Foresight(self._settings, parts.store).jobs() + self._own.jobs(pipeline)
+        self._reloading = Reloading(self._settings, parts.attribution, self._written)
+        foresight = Foresight(self._settings, parts.store)
+        jobs: list[Job] = [*foresight.jobs(), *self._own.jobs(pipeline), self._reloading.job]
         alerting = None
         if self._settings.alerting.enabled:
             alerting = Alerting(self._settings, parts.store, parts.spool, lambda: scheduler.failing)

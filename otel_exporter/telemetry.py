@@ -304,6 +304,35 @@ class Metric(Enum):
         "Growing: it is away.",
     )
 
+    ENRICHMENT_RULES = Declared(
+        "tokentide_enrichment_rules",
+        "gauge",
+        (),
+        "Rules of the enrichment tables in use.",
+        "Not what you wrote: see tokentide_enrichment_current.",
+    )
+    ENRICHMENT_CURRENT = Declared(
+        "tokentide_enrichment_current",
+        "gauge",
+        (),
+        "1 while the enrichment tables in use are those on disk, 0 after a change that could not be read.",
+        "0: the log says which file, which line and why; the tables before the change stay in use.",
+    )
+    DROPPED_RECORDS = Declared(
+        "tokentide_dropped_records_total",
+        "counter",
+        ("signal", "processor"),
+        "Records a processor left out: spans that are not sampled, and what your own processors drop.",
+        "More than sampling explains: look at your own processors.",
+    )
+    DROPPED_ATTRIBUTES = Declared(
+        "tokentide_dropped_attributes_total",
+        "counter",
+        ("signal", "processor"),
+        "Attributes a processor left out, those of left-out records included: content, and what the lists deny.",
+        "Unexpected under `attributelists`: look at attributes.allow and attributes.deny.",
+    )
+
     def __init__(self, declared: Declared) -> None:
         self.declared = declared
         self._collector = _collector(declared)

@@ -28,11 +28,15 @@ TENANT_ATTRIBUTE: Final = "tokentide.tenant"
 DEFAULT_TENANT: Final = "default"
 
 
-def land(batch: Batch) -> dict[str, pl.DataFrame]:
-    """Table name -> rows to insert; `observations` are for the ledger. Tables without rows are left out."""
+def land(batch: Batch, whole: Batch | None = None) -> dict[str, pl.DataFrame]:
+    """Table name -> rows to insert; `observations` are for the ledger. Tables without rows are left out.
+
+    ``whole`` is the batch with the attributes that are not stored: limits and refusals are made of it.
+    """
+    whole = whole or batch
     batch = _marked(batch)
     tables = {**_LANDERS[batch.signal](batch), OBSERVATIONS: _for_ledger(batch.observations)}
-    tables |= {"genai_limits": limits(batch), "genai_refusals": refusals(batch)}
+    tables |= {"genai_limits": limits(whole), "genai_refusals": refusals(whole)}
     return {name: rows for name, rows in tables.items() if rows.height}
 
 

@@ -18,12 +18,14 @@ from processors.contract import (
     CALL,
     LEDGER_COLUMNS,
     LEDGER_SCHEMA,
+    MAP,
     OBSERVATION_SCHEMA,
     SAID,
     TEXTS,
     Group,
     Role,
 )
+from processors.enrich import NAMES, OWN
 from processors.identify import unwrapped
 from processors.joining import cluster
 from processors.said import pack, unpack
@@ -33,6 +35,9 @@ _PRICED: Final = (
     "cost_usd", "cost_input_usd", "cost_output_usd", "cost_cache_usd", "cost_other_usd", "discount_usd",
     "margin_usd", "cost_source", "cost_local_usd", "saved_usd", "price_version", "issues",
 )  # fmt: skip
+#: What is decided when a call is posted, and not again before a new observation touches it.
+_SETTLED: Final = (*_PRICED, *NAMES, *OWN, "labels")
+_NO_LABELS: Final = pl.lit([], pl.List(pl.Struct({"key": pl.String, "value": pl.String}))).cast(MAP)
 _TOKEN_COLUMNS: Final = tuple(column.name for column in SAID if column.group is Group.TOKENS)
 _CONTENT: Final = [name for name in LEDGER_COLUMNS if name not in ("posted_at", "version", "sign")]
 
@@ -56,7 +61,7 @@ def post(
     Args:
         observations: new observations (contract.OBSERVATION_SCHEMA, keys filled), in any order, repeated or not.
         current: every ledger entry found by `handles`, uncollapsed.
-        price: fills the money columns of calls.
+        price: fills what is decided at posting: the money columns of calls, and whose they are.
         posted_at: written on the entries.
         reprice: price every call anew; else only those that new observations touch.
 
@@ -71,7 +76,7 @@ def post(
         return pl.DataFrame(schema=LEDGER_SCHEMA)
     calls = price(join(heard))
     if not reprice:
-        calls = _keep_money(calls, live)
+        calls = _keep_settled(calls, live)
     return _entries(_versioned(calls, posted_at), live, posted_at)
 
 
@@ -182,8 +187,8 @@ def _filled(calls: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _keep_money(calls: pl.DataFrame, live: pl.DataFrame) -> pl.DataFrame:
-    """A call that no new observation touched keeps its price: only `reprice` re-prices history.
+def _keep_settled(calls: pl.DataFrame, live: pl.DataFrame) -> pl.DataFrame:
+    """A call that no new observation touched keeps price and attribution: history changes by `reprice`, `reattribute`.
 
     Neither may have changed whose id it carries (`response_id_reused`), which issues are kept with the price.
     """
@@ -193,7 +198,7 @@ def _keep_money(calls: pl.DataFrame, live: pl.DataFrame) -> pl.DataFrame:
         pl.col("observation_ids").list.join(" ").alias("@ids"),
         pl.col("issues").list.contains("response_id_reused").alias("@reused"),
     ]
-    before = live.select("call_key", *same, *(pl.col(name).alias(f"@{name}") for name in _PRICED))
+    before = live.select("call_key", *same, *(pl.col(name).alias(f"@{name}") for name in _SETTLED))
     both = calls.with_columns(same).join(
         before.with_columns(pl.lit(True).alias("@untouched")),
         on=["call_key", "@ids", "@reused"],
@@ -202,20 +207,30 @@ def _keep_money(calls: pl.DataFrame, live: pl.DataFrame) -> pl.DataFrame:
     )
     return both.with_columns(
         pl.when(pl.col("@untouched").fill_null(False)).then(pl.col(f"@{name}")).otherwise(pl.col(name)).alias(name)
-        for name in _PRICED
+        for name in _SETTLED
     )
 
 
 def _versioned(calls: pl.DataFrame, posted_at: datetime) -> pl.DataFrame:
     entries = calls.with_columns(
-        labels=pl.lit([], pl.List(pl.Struct({"key": pl.String, "value": pl.String}))).cast(LEDGER_SCHEMA["labels"]),
+        labels=pl.col("labels").fill_null(_NO_LABELS),
         posted_at=pl.lit(posted_at).cast(LEDGER_SCHEMA["posted_at"]),
         sign=pl.lit(1, pl.Int8),
     )
     content = entries.select(name for name in _CONTENT if name not in ("said", "labels"))
-    return entries.with_columns(version=content.hash_rows(seed=0)).select(
+    labelled = content.with_columns(_label_texts(entries["labels"])).hash_rows(seed=0)
+    # Without labels the hash is that of the time before there were any: what is stored stays the same version.
+    has_labels = entries["labels"].map.len() > 0
+    return entries.with_columns(version=labelled.zip_with(has_labels, content.hash_rows(seed=0))).select(
         pl.col(name).cast(dtype) for name, dtype in LEDGER_SCHEMA.items()
     )
+
+
+def _label_texts(labels: pl.Series) -> pl.Series:
+    """Labels as texts in one order, whatever order they were stored in."""
+    pair = pl.element().struct.field("key") + "\x1f" + pl.element().struct.field("value")
+    pairs = labels.cast(pl.List(pl.Struct({"key": pl.String, "value": pl.String}))).to_frame("labels")
+    return pairs.select(pl.col("labels").list.eval(pair).list.sort().list.join("\x1e")).to_series()
 
 
 def _entries(calls: pl.DataFrame, live: pl.DataFrame, posted_at: datetime) -> pl.DataFrame:

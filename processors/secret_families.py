@@ -267,7 +267,13 @@ SECRETS: Final[tuple[Family, ...]] = (
             "hvs.",
             "AGE-SECRET",
         ),
-        redacts={"gsk_¦abcdefghijABCDEFGHIJ0123456789": "[REDACTED:vendor_token]"},
+        redacts={
+            "gsk_¦abcdefghijABCDEFGHIJ0123456789": "[REDACTED:vendor_token]",
+            "xai-¦abcdefghijABCDEFGHIJ0123456789": "[REDACTED:vendor_token]",
+            "dapi¦0123456789abcdef0123456789abcdef": "[REDACTED:vendor_token]",
+            "npm_¦abcdefghijABCDEFGHIJ0123456789": "[REDACTED:vendor_token]",
+            "hvs.¦abcdefghijABCDEFGHIJ0123": "[REDACTED:vendor_token]",
+        },
         leaves=("npm_config_registry", "xai-org/grok", "pypi-packages"),
     ),
     Family(

@@ -21,6 +21,7 @@ from otel_exporter.cli import (
     keys,
     migrate,
     query,
+    reattribute,
     reconcile,
     report,
     reprice,
@@ -47,6 +48,7 @@ for command in (
     anomalies.anomalies,
     explain.explain,
     reprice.reprice,
+    reattribute.reattribute,
     reconcile.reconcile,
     doctor.doctor,
 ):

@@ -41,7 +41,7 @@ def reconcile(
     else:
         with upkeep(settings) as parts:
             broken = reconciling.find(direct(parts.store), start, end)
-            mended = reconciling.repairs(parts.store, broken, parts.price, now)
+            mended = reconciling.repairs(parts.store, broken, parts.decide, now)
             for tenant, entries in mended.items():
                 post(parts, tenant, entries)
     render(Table(("tenant", "call_key", "why"), [[one.tenant, one.call_key, one.why] for one in broken]), form)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from otel_exporter.cli.options import ClickhouseUrl, ConfigFile, DataDir, OutputFormat, settings_for
+from otel_exporter.cli.progress import shown
 from otel_exporter.render import Format, render
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def reprice(
     time = repricing.Range(report.since(since, now), report.since(until, now) if until else now)
     settings = settings_for(config, data_dir, clickhouse_url)
     logs.configure("warning", settings.log.format)
-    with _progress() as progress:
+    with shown("pricing") as progress:
         changes = (repricing.dry_run if dry_run else repricing.apply)(settings, time, progress)
     if form is not Format.TABLE or changes.rows:
         render(changes, form)
@@ -60,16 +59,3 @@ def _sum(changes: Table, *, dry_run: bool) -> str:
 def _total(table: Table, column: str) -> Decimal:
     place = table.columns.index(column)
     return sum((row[place] for row in table.rows), Decimal(0))
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar of ledger entries on standard error, when that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = ("pricing", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

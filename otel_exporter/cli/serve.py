@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -28,9 +29,11 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
 ) -> None:
     """Receive OTLP, price every call, store it.
 
-    Runs until Ctrl-C or SIGTERM, then stores what it has acknowledged.
+    Runs until Ctrl-C or SIGTERM, then stores what it has acknowledged. Enrichment tables are read again when they
+    change, and on SIGHUP.
     """
-    settings = configured(
+    read = partial(
+        configured,
         config,
         data_dir,
         clickhouse_url,
@@ -43,12 +46,14 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
         ("--insecure", "ingest.insecure", insecure or None),
         ("--insecure", "clickhouse_http.insecure", insecure or None),
         ("--insecure", "health.insecure", insecure or None),
-    ).settings
+    )
+    settings = read().settings
 
     import asyncio
 
     from otel_exporter import logs
+    from otel_exporter.reloading import Written
     from otel_exporter.service import Service
 
     logs.configure(settings.log.level, settings.log.format)
-    asyncio.run(Service(settings).run())
+    asyncio.run(Service(settings, written=Written(config, lambda: read().settings)).run())

@@ -14,11 +14,21 @@ from pydantic import Field
 
 from otel_exporter.config.alerting import AlertingSettings
 from otel_exporter.config.budgets import BudgetSettings
+from otel_exporter.config.enrichment import EnrichmentSettings
 from otel_exporter.config.foresight import AnomalySettings, ForecastSettings
 from otel_exporter.config.identity import IdentitySettings
+from otel_exporter.config.processing import (
+    AttributeSettings,
+    ContentPolicySettings,
+    ProcessorName,
+    SamplingSettings,
+    TenantSettings,
+    broken_order,
+    broken_policies,
+)
 from otel_exporter.config.section import Broken, Section, unsendable
 from otel_exporter.config.self_monitoring import SelfMonitoringSettings
-from otel_exporter.config.values import Factory, Port, Secret, ServerUrl, Size, Tenant
+from otel_exporter.config.values import Port, Secret, ServerUrl, Size, Tenant
 
 MIB = 2**20
 GIB = 2**30
@@ -267,6 +277,9 @@ class ContentSettings(Section):
         default="drop",
         description="Message content: `drop` it, `redact` secrets and personal data in it, `hash` it, `keep` it.",
     )
+    policies: tuple[ContentPolicySettings, ...] = Field(
+        default=(), description="Tenants, teams, applications with a policy of their own (docs/privacy.md)."
+    )
     identity: Literal["keep", "hash"] = Field(
         default="keep",
         description="Attributes that name people (user, end user, client address): `keep`, or keyed `hash`.",
@@ -276,8 +289,10 @@ class ContentSettings(Section):
 
     def broken_rules(self) -> Iterator[Broken]:
         """Hashing needs a key: without one, guessing the values undoes it."""
-        if self.hash_key is None and self.hash_key_file is None and "hash" in (self.policy, self.identity):
+        hashed = "hash" in (self.policy, self.identity, *(one.policy for one in self.policies))
+        if self.hash_key is None and self.hash_key_file is None and hashed:
             yield ("hash_key",), "is required to hash (or hash_key_file)"
+        yield from broken_policies(self.policy, self.policies)
 
 
 class PriceSettings(Section):
@@ -356,10 +371,16 @@ class Settings(Section):
     spool: SpoolSettings = Field(default=SpoolSettings(), description="What is acknowledged and not yet stored.")
     content: ContentSettings = Field(default=ContentSettings(), description="Prompts, answers, identities.")
     prices: PriceSettings = Field(default=PriceSettings(), description="Which number is charged.")
+    enrichment: EnrichmentSettings = Field(default=EnrichmentSettings(), description="Whose calls are whose.")
     alerting: AlertingSettings = Field(default=AlertingSettings(), description="Rules, and who is told.")
-    processors: tuple[Factory, ...] = Field(
-        default=(), description="Processors and dialects of your own (docs/plugins.md): `package.module:factory`."
+    processors: tuple[ProcessorName, ...] = Field(
+        default=(),
+        description="Processors and dialects of your own, `package.module:factory`, and where they run among ours "
+        "([processors](processors.md)).",
     )
+    sampling: SamplingSettings = Field(default=SamplingSettings(), description="How much is kept of other spans.")
+    attributes: AttributeSettings = Field(default=AttributeSettings(), description="Which attributes are stored.")
+    tenants: tuple[TenantSettings, ...] = Field(default=(), description="What is different for a tenant.")
     retention: RetentionSettings = Field(default=RetentionSettings(), description="How long rows are kept, in days.")
     forecast: ForecastSettings = Field(default=ForecastSettings(), description="Forecasts.")
     anomalies: AnomalySettings = Field(default=AnomalySettings(), description="Anomalies.")
@@ -375,8 +396,12 @@ class Settings(Section):
         return self.identity.keys_file or self.store.key_file
 
     def broken_rules(self) -> Iterator[Broken]:
-        """A budget has a name of its own in its tenant."""
+        """A budget has a name of its own in its tenant, a tenant one entry; processors can run in that order."""
         names = [(one.tenant or self.ingest.tenant, one.name) for one in self.budgets]
         for index, name in enumerate(names):
             if name in names[:index]:
                 yield ("budgets", index, "name"), "the same name appears twice"
+        for index, one in enumerate(self.tenants):
+            if one.tenant in [other.tenant for other in self.tenants[:index]]:
+                yield ("tenants", index, "tenant"), "the same tenant appears twice"
+        yield from broken_order(self.processors)

@@ -131,7 +131,6 @@ def size_text(count: int) -> str:
 Size = Annotated[int, BeforeValidator(size), Field(gt=0), SizeMark()]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Tenant = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Factory = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 
 
 def web_address(value: object) -> object:

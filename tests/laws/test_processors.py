@@ -17,13 +17,24 @@ import processors
 from processors.batch import ATTRIBUTES, SCOPES, Batch, Signal, concat, empty
 from processors.chain import REGISTERED, Choices, Processor
 from processors.content import ContentPolicy
+from processors.content_by_caller import CallerPolicy
 from processors.redact import Identity
 from tests.laws.batches import batches
 
 FRAMES: Final = ("resources", "scopes", "records", "events", "links", "exemplars", "attributes", "observations")
 KEY: Final = b"a key of at least sixteen bytes"
+CALLERS: Final = (
+    CallerPolicy(ContentPolicy.KEEP, team="*a*"),
+    CallerPolicy(ContentPolicy.REDACT, application="?*"),
+    CallerPolicy(ContentPolicy.HASH, team=""),
+)
 _CHOICES: Final = {
-    "content": [Choices(policy=policy, key=KEY) for policy in ContentPolicy],
+    "content": [
+        *(Choices(policy=policy, key=KEY) for policy in ContentPolicy),
+        *(Choices(policy=policy, callers=CALLERS, key=KEY) for policy in (ContentPolicy.DROP, ContentPolicy.HASH)),
+    ],
+    "sample": [Choices(share=share) for share in (1.0, 0.5, 0.0)],
+    "attributes": [Choices(), Choices(allow=("gen_ai.*", "n?te")), Choices(deny=("*message*", ""))],
     "redact": [Choices(identity=identity, key=KEY) for identity in Identity],
 }
 CASES: Final = {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from otel_exporter.config import load
 from otel_exporter.config.fields import leaves
+from otel_exporter.enrichment import CsvFile
 from otel_exporter.telemetry import Metric
 from processors.contract import CALL
 
@@ -34,3 +35,17 @@ def test_the_example_of_prices_loads(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text(block[1])
     prices = load(tmp_path / "t.yaml").settings.prices
     assert prices.overrides and prices.discounts and prices.margins
+
+
+def test_the_examples_of_configuration_load(tmp_path: Path) -> None:
+    """The YAML in the pages on attribution, processors and privacy is valid, and the CSV is a table."""
+    for page in ("attribution", "processors", "privacy"):
+        text = (DOCS / f"{page}.md").read_text()
+        blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+        assert blocks
+        for block in blocks:
+            (tmp_path / "t.yaml").write_text(block)
+            load(tmp_path / "t.yaml")
+        for table in re.findall(r"```csv\n(.*?)```", text, re.DOTALL):
+            (tmp_path / "owners.csv").write_text(table)
+            assert len(CsvFile(tmp_path / "owners.csv").rules()) == 3

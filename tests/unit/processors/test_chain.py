@@ -36,7 +36,7 @@ def test_plugins_are_cleaned_up_after() -> None:
     [
         ((*ORDER, "nobody"), "nobody"),
         (("normalise", "content", "identify"), "all be there"),
-        (("content", "normalise", "redact", "identify"), "in this order"),
+        (("content", "normalise", "redact", "identify"), "the order is"),
         (("normalise", "content", "redact", "identify", "mine"), "mine must stand before content"),
     ],
 )
