@@ -99,4 +99,4 @@ def processors(settings: Settings) -> Sequence[Callable[[Batch], Batch]]:
 
 def price_book(settings: Settings) -> PriceBook:
     """The price book of these settings. Raises NoPriceTable."""
-    return pricebook.price_book(**dict(settings.prices))
+    return pricebook.price_book(**dict(settings.prices), data_dir=settings.store.data_dir)

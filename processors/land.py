@@ -15,6 +15,7 @@ from processors.contract import MAP, OBSERVATION_SCHEMA, Role
 from processors.landing import LANDING
 from processors.limits import limits
 from processors.refusals import refusals
+from processors.told import told
 
 OBSERVATIONS: Final = "observations"
 #: opentelemetry-proto trace.proto, as pdata prints them.
@@ -26,7 +27,7 @@ _EMPTY_MAP: Final = pl.lit([], pl.List(pl.Struct({"key": pl.String, "value": pl.
 def land(batch: Batch) -> dict[str, pl.DataFrame]:
     """Table name -> rows to insert; `observations` are for the ledger. Tables without rows are left out."""
     tables = {**_LANDERS[batch.signal](batch), OBSERVATIONS: _for_ledger(batch.observations)}
-    tables |= {"genai_limits": limits(batch), "genai_refusals": refusals(batch)}
+    tables |= {"genai_limits": limits(batch), "genai_refusals": refusals(batch), **told(batch)}
     return {name: rows for name, rows in tables.items() if rows.height}
 
 

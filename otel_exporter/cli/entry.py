@@ -17,6 +17,7 @@ from otel_exporter.cli import (
     doctor,
     explain,
     forecast,
+    import_,
     ingest,
     migrate,
     query,
@@ -50,7 +51,7 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
-for group in (forecast.app, alerts.app, migrate.app, config.app, spool.app):
+for group in (import_.app, forecast.app, alerts.app, migrate.app, config.app, spool.app):
     app.add_typer(group)
 
 
