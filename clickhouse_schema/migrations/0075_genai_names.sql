@@ -15,5 +15,6 @@ CREATE TABLE IF NOT EXISTS otel.genai_names
     user_id         String CODEC(ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(imported_at)
+PARTITION BY toYYYYMM(imported_at)
 ORDER BY (tenant, source, kind, id)
 SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1

@@ -32,7 +32,7 @@ _NAMES_AT_ONCE: Final = 2000
 
 @dataclass(frozen=True)
 class Told:
-    """What an import brought. ``again``: rows that were sent before, by this command."""
+    """What an import brought; ``unread`` is what the proxy does not give."""
 
     rows: int = 0
     windows: int = 0
@@ -74,15 +74,16 @@ class Importer:
         """
         now = datetime.fromtimestamp(self._clock(), UTC).replace(microsecond=0)
         settled = now - SETTLED
-        told = Told()
+        told, before = Told(), frozenset[str]()
         for start, end in self._progress.missing(since.replace(microsecond=0), now):
             for window in spend_logs.windows(self._proxy, start, end):
-                rows = [row for row in window.rows if str(row.get("request_id")) not in self._recent]
+                rows = [row for row in window.rows if (name := _name(row)) not in self._recent and name not in before]
                 if body := spend_request(rows, self._known):
                     self._door.send(Signal.LOGS, body)
                 self._progress.add(window.start, min(window.end, settled))
                 self._remember(rows, window.end, settled)
                 told = replace(told, rows=told.rows + len(rows), windows=told.windows + 1)
+                before = frozenset(map(_name, window.rows))  # windows share the second between them
                 advance((window.end - window.start).total_seconds())
         self._door.settle()
         return told
@@ -90,5 +91,9 @@ class Importer:
     def _remember(self, rows: list[spend_logs.Row], end: datetime, settled: datetime) -> None:
         """Rows of windows that will be read again need not be sent again."""
         if end > settled:
-            self._recent |= {str(row.get("request_id")): end for row in rows}
+            self._recent |= {_name(row): end for row in rows}
         self._recent = {name: seen for name, seen in self._recent.items() if seen > settled}
+
+
+def _name(row: spend_logs.Row) -> str:
+    return str(row.get("request_id"))
