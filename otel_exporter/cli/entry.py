@@ -12,6 +12,7 @@ from otel_exporter.cli import (
     alerts,
     anomalies,
     budgets,
+    compare,
     config,
     demo,
     doctor,
@@ -51,7 +52,7 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
-for group in (import_.app, forecast.app, alerts.app, migrate.app, config.app, spool.app):
+for group in (import_.app, compare.app, forecast.app, alerts.app, migrate.app, config.app, spool.app):
     app.add_typer(group)
 
 

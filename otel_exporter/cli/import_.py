@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,10 +54,11 @@ def litellm(  # noqa: PLR0913, PLR0917 - one parameter an option
     from otel_exporter.imports.litellm import Importer
     from otel_exporter.imports.progress import Progress
     from otel_exporter.litellm_api.client import LiteLLM, read_key
+    from otel_exporter.report import since as moment
 
     settings = settings_for(config, data_dir, clickhouse_url)
     logs.configure("warning", settings.log.format)
-    begin = beginning(since)
+    begin = moment(since, datetime.now(UTC))
     proxy = LiteLLM(url, read_key(key_file), per_second=requests_per_second)
     progress = Progress(settings.store.data_dir, proxy.url, settings.ingest.tenant)
     if again:
@@ -68,18 +69,6 @@ def litellm(  # noqa: PLR0913, PLR0917 - one parameter an option
         while watch:
             time.sleep(every)
             _once(importer, begin)
-
-
-def beginning(since: str) -> datetime:
-    """The moment ``since`` means. Raises BadParameter."""
-    units = {"d": "days", "h": "hours", "m": "minutes"}
-    try:
-        if since[-1:] in units:
-            return datetime.now(UTC) - timedelta(**{units[since[-1]]: float(since[:-1])})
-        moment = datetime.fromisoformat(since)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter("must be a duration such as 90d or 12h, or a date", param_hint="--since") from None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _once(importer: Importer, since: datetime) -> None:
