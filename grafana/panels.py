@@ -41,6 +41,7 @@ FEATURES: Final = {
     "alerting": "the alerting job",
     "self-monitoring": "the Collector sending Tokentide's own metrics, as in otelcol-config.yaml",
     "trace": "the id of a trace",
+    "comparison": "tokentide compare litellm",
 }
 _FILLED_BY: Final = re.compile(r"\n\nFilled by: (.+)\.$")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,7 @@ from otel_exporter.decode import Decoder
 from otel_exporter.imports.spend_records import spend_request
 from processors.batch import Signal
 from processors.contract import MOMENT, MONEY, schema
+from processors.dialects.words import dollars
 from processors.identify import Identify
 from processors.normalise import Normalise
 
@@ -60,6 +61,13 @@ def theirs(windows: Iterable[Window], names: Directory) -> pl.DataFrame:
             parts.append(_booked(seen, names))
     told = pl.concat([pl.DataFrame(schema=SIDE), *parts])
     return told.unique(maintain_order=True)  # windows share the second between them
+
+
+def side(calls: Sequence[Sequence[object]]) -> pl.DataFrame:
+    """Calls as rows of `SIDE`, moments and dollars as text: somebody's books that are not LiteLLM's."""
+    told = pl.DataFrame(calls, {**SIDE, "started_at": pl.String, "usd": pl.String}, orient="row")
+    moment = pl.col("started_at").str.to_datetime("%+", time_unit="ns", time_zone="UTC")
+    return told.with_columns(moment, dollars(pl.col("usd"))).cast(SIDE)
 
 
 def _booked(observations: pl.DataFrame, names: Directory) -> pl.DataFrame:
