@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import cycle, islice, pairwise
 from typing import Any, Final
 
-from otel_exporter.failures import Reason, Refused
+from otel_exporter.failures import Reason, Refused, RetryLater
 from otel_exporter.litellm_api.client import LiteLLM
 
 PAGE: Final = 1000
 _SECOND: Final = timedelta(seconds=1)
 _FULL: Final = 0.7  # of a page is what a window should hold, so that most need not be cut again
 _MOST_PARTS: Final = 24
+_MOST_PASSES: Final = 24
 
 Row = Mapping[str, Any]
 
@@ -65,17 +66,23 @@ def _parts(start: datetime, end: datetime, total: int, page: int) -> Iterator[tu
 
 
 def _second(proxy: LiteLLM, start: datetime, end: datetime, page: int, total: int) -> tuple[Row, ...]:
-    """All rows of one second that holds more than a page: read upwards, and downwards if some were missed."""
+    """All rows of one second that holds more than a page: read up and down again until none is missing.
+
+    Raises:
+        RetryLater: rows keep hiding behind each other.
+    """
     found: dict[str, Row] = {}
-    for order in ("asc", "desc"):
+    for order in islice(cycle(("asc", "desc")), _MOST_PASSES):
         number, rows = 1, None
         while rows is None or len(rows) == page:
             rows = _rows(_page(proxy, start, end, page, number, order))
             found |= {str(row.get("request_id")): row for row in rows}
             number += 1
         if len(found) >= total:
-            break
-    return tuple(found.values())
+            return tuple(found.values())
+    raise RetryLater(
+        Reason.OVERLOADED, f"the {total} rows of {start:%Y-%m-%d %H:%M:%S} cannot be told apart, try again"
+    )
 
 
 def _page(proxy: LiteLLM, start: datetime, end: datetime, page: int, number: int, order: str = "asc") -> Any:

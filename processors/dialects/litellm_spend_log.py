@@ -30,6 +30,10 @@ EVENT_NAME: Final = "litellm.spend_log"
 PREFIX: Final = "litellm.spend_log."
 
 
+#: The application of calls that only the books tell of. It does not fall silent: an import may be the only one.
+APPLICATION: Final = "litellm (imported)"
+
+
 def column(name: str) -> str:
     """The attribute that carries a column of the row."""
     return PREFIX + name
@@ -63,7 +67,7 @@ SAID: Final = {
     "status": pl.when(_failed).then(pl.lit("error")).otherwise(pl.lit("ok")),
     "error_type": attr(column("error_type")),
     "error_code": attr(column("error_code")),
-    "application": _nobody,
+    "application": pl.lit(APPLICATION),
     "environment": _nobody,
     "agent": _nobody,
     "host": attr("metadata.requester_ip_address"),
