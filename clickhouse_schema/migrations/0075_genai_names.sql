@@ -1,6 +1,6 @@
 -- why: names behind the ids of a gateway (teams, keys, users, organisations), as `tokentide import` found them; what
 -- each belongs to, so that spending of an id can be told by name. A row says it was imported, and from where (source).
--- The newest row of an id counts (imported_at); read it with FINAL.
+-- The newest row of an id counts (imported_at); read it with FINAL. What no import found for long is forgotten.
 -- rewrites data: no
 CREATE TABLE IF NOT EXISTS otel.genai_names
 (
@@ -17,4 +17,8 @@ CREATE TABLE IF NOT EXISTS otel.genai_names
 ENGINE = ReplacingMergeTree(imported_at)
 PARTITION BY toYYYYMM(imported_at)
 ORDER BY (tenant, source, kind, id)
-SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1
+TTL toDateTime(
+    if(toYear(imported_at) BETWEEN 1971 AND 2099, imported_at, toDateTime64('2100-01-01 00:00:00', 9, 'UTC'))
+) + toIntervalDay(400)
+SETTINGS ttl_only_drop_parts = 1,
+    non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1

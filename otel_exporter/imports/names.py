@@ -33,7 +33,7 @@ def records(entries: Iterable[Entry], at: int) -> list[Record]:
 
 def _name(entry: Entry, at: int) -> Record:
     belongs = {"organization_id": entry.organization_id, "team_id": entry.team_id, "user.id": entry.user_id or None}
-    return row("genai_names", at, {"source": "litellm", "kind": entry.kind, **_who(entry, "name"), **belongs})
+    return row("genai_names", at, {"source": "litellm", "kind": entry.kind, **belongs, **_who(entry, "name")})
 
 
 def _limit(entry: Entry, at: int) -> Record:
