@@ -50,6 +50,7 @@ def litellm(  # noqa: PLR0913, PLR0917 - one parameter an option
     is run again. While a serve owns the directory, it goes through it. Prompts and answers are never read.
     """
     from otel_exporter import logs
+    from otel_exporter.failures import RetryLater
     from otel_exporter.imports import door
     from otel_exporter.imports.litellm import Importer
     from otel_exporter.imports.progress import Progress
@@ -68,7 +69,10 @@ def litellm(  # noqa: PLR0913, PLR0917 - one parameter an option
         _once(importer, begin)
         while watch:
             time.sleep(every)
-            _once(importer, begin)
+            try:
+                _once(importer, begin)
+            except RetryLater as failure:  # a proxy that is restarted comes back
+                typer.echo(str(failure), err=True)
 
 
 def _once(importer: Importer, since: datetime) -> None:

@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from otel_exporter.config.values import Secret
 from otel_exporter.failures import Refused, RetryLater
 from otel_exporter.imports import prices
+from otel_exporter.imports.litellm import Importer
 from otel_exporter.imports.progress import Progress
 from otel_exporter.litellm_api import directory, spend_logs
 from otel_exporter.litellm_api.client import LiteLLM, read_key
 from otel_exporter.pricebook import price_book
+from processors.batch import Signal
 from tests.litellm_books import KEY, Books, serving, spend_log
 
 BEGIN = datetime(2026, 9, 1, tzinfo=UTC)
@@ -53,6 +56,45 @@ def test_what_is_missing_and_what_is_done_are_all(
         assert sum(first <= moment < last for first, last in stretches) == (not is_done)
     assert all(first.date() == (last - timedelta(microseconds=1)).date() for first, last in stretches)
     assert not Progress(directory, "http://proxy", "other").done
+
+
+class _Recorder:
+    """A door that only remembers what came."""
+
+    def __init__(self) -> None:
+        self.records: list[str] = []
+
+    def ask(self, sql: str, parameters: object, fmt: str = "", /) -> bytes:
+        raise NotImplementedError
+
+    def send(self, signal: Signal, body: bytes) -> None:
+        for block in ExportLogsServiceRequest.FromString(body).resource_logs:
+            for record in block.scope_logs[0].log_records:
+                said = {pair.key: pair.value.string_value for pair in record.attributes}
+                self.records.append(said.get("litellm.spend_log.request_id", record.event_name))
+
+    def settle(self) -> None:
+        pass
+
+
+def test_watching_brings_what_is_new_and_nothing_twice(tmp_path: Path) -> None:
+    """Looks at the same proxy an hour apart: each row and name is sent once, also one that was booked late."""
+    now = BEGIN + timedelta(hours=5)
+    books, door = Books([spend_log(number, BEGIN + timedelta(minutes=number)) for number in range(300)]), _Recorder()
+    with serving(books) as url:
+        proxy = LiteLLM(url, Secret(KEY), per_second=1000)
+        clock = [now.timestamp()]
+        importer = Importer(proxy, door, Progress(tmp_path, url, "acme"), tmp_path, lambda: clock[0])
+        assert (importer.bring_names().names, importer.bring_names().names) == (11, 0)
+        door.records.clear()
+        counts = [importer.bring_rows(BEGIN, lambda _seconds: None).rows for _ in range(2)]
+        late, new = spend_log(1000, now - timedelta(minutes=50)), spend_log(1001, now + timedelta(minutes=10))
+        books.rows += [late, new]
+        books.__post_init__()
+        clock[0] += 3000
+        counts.append(importer.bring_rows(BEGIN, lambda _seconds: None).rows)
+    assert counts == [300, 0, 2]
+    assert len(door.records) == len(set(door.records)) == 302
 
 
 def test_the_directory_is_read_page_by_page() -> None:
