@@ -141,6 +141,8 @@ PARTITIONED_BY: Final[dict[str, tuple[str, str]]] = {
     "genai_limits": ("observed_at", "1mo"),
     "genai_refusals": ("observed_at", "1mo"),
     "genai_content": ("last_seen", "1d"),
+    "genai_names": ("imported_at", "1mo"),
+    "genai_agreement": ("compared_at", "1mo"),
     "genai_ledger": ("started_at", "1mo"),
     "alert_state": ("active_at", "1mo"),
 }

@@ -41,6 +41,7 @@ FEATURES: Final = {
     "alerting": "the alerting job",
     "self-monitoring": "Tokentide's own metrics, which `serve` writes unless self_monitoring.enabled is off",
     "trace": "calls that arrive as spans",
+    "comparison": "tokentide compare litellm",
 }
 _FILLED_BY: Final = re.compile(r"\n\nFilled by: (.+)\.$")
 

@@ -135,4 +135,4 @@ def _both(attributed: Attribution, price: Price) -> Price:
 
 def price_book(settings: Settings) -> PriceBook:
     """The price book of these settings. Raises NoPriceTable."""
-    return pricebook.price_book(**dict(settings.prices))
+    return pricebook.price_book(**dict(settings.prices), data_dir=settings.store.data_dir)

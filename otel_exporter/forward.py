@@ -13,7 +13,7 @@ from typing import Final
 from otel_exporter import otlp_files
 from otel_exporter.failures import Reason, Refused, RetryLater
 
-_TIMEOUT: Final = 60.0
+TIMEOUT: Final = 60.0
 _PATIENCE: Final = 120.0  # seconds a service may keep asking us to come back
 _LONGEST_PAUSE: Final = 10.0
 
@@ -36,16 +36,23 @@ def send_files(address: str, token: str, paths: Sequence[Path], progress: Callab
         OSError: it cannot be reached.
     """
     requests = volume = 0
-    with closing(http.client.HTTPConnection(address, timeout=_TIMEOUT)) as connection:
+    with closing(http.client.HTTPConnection(address, timeout=TIMEOUT)) as connection:
         for path in paths:
             for signal, body in otlp_files.read(path):
-                _post(connection, f"/v1/{signal}", token, body, path)
+                post(connection, f"/v1/{signal}", token, body, path)
                 requests, volume = requests + 1, volume + len(body)
             progress(path.stat().st_size)
     return Sent(len(paths), requests, volume)
 
 
-def _post(connection: http.client.HTTPConnection, url: str, token: str, body: bytes, path: Path) -> None:
+def post(connection: http.client.HTTPConnection, url: str, token: str, body: bytes, what: object) -> None:
+    """Send one request until it is acknowledged; ``what`` it is called in a failure.
+
+    Raises:
+        Refused: the service refuses it.
+        RetryLater: the service keeps asking to come back.
+        OSError: it cannot be reached.
+    """
     headers = {"Content-Type": "application/x-protobuf"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
@@ -56,9 +63,9 @@ def _post(connection: http.client.HTTPConnection, url: str, token: str, body: by
         if response.status < 300:
             return
         if response.status not in (429, 502, 503, 504):
-            raise Refused(Reason.MALFORMED, f"{path} was refused ({response.status}): {_sentence(answer)}")
+            raise Refused(Reason.MALFORMED, f"{what} was refused ({response.status}): {_sentence(answer)}")
         time.sleep(min(float(response.headers.get("Retry-After") or pause), _LONGEST_PAUSE))
-    raise RetryLater(Reason.OVERLOADED, f"the service keeps asking to send {path} later: {_sentence(answer)}")
+    raise RetryLater(Reason.OVERLOADED, f"the service keeps asking to send {what} later: {_sentence(answer)}")
 
 
 def _pauses() -> Iterator[float]:

@@ -53,7 +53,7 @@ def ingest_files(settings: Settings, paths: Sequence[Path], progress: Callable[[
         RetryLater: the spool is full, or ClickHouse does not take it in time (what is acknowledged stays in the spool).
     """
     tally = {"requests": 0, "records": 0, "already_stored": 0}
-    with _owned(settings) as parts:
+    with owned(settings) as parts:
         group: list[Request] = []
         for path in paths:
             for signal, body in otlp_files.read(path):
@@ -66,26 +66,31 @@ def ingest_files(settings: Settings, paths: Sequence[Path], progress: Callable[[
                     continue
                 group.append(request)
                 if sum(len(waiting.body) for waiting in group) >= _GROUP_BYTES:
-                    _commit(parts, group)
+                    commit(parts, group)
                     group = []
             progress(path.stat().st_size)
-        _commit(parts, group)
-        _drain(parts)
+        commit(parts, group)
+        drain(parts)
     return Counts(len(paths), **tally)
 
 
 def replay_spool(settings: Settings, *, dead_letters: bool) -> Replayed:
     """Write what waits in the spool, and the dead letters when asked."""
-    with _owned(settings) as parts:
+    with owned(settings) as parts:
         waiting = len(parts.spool.segments())
         offer = partial(_offer, parts.spool, settings.ingest.tenant)
         offered = parts.spool.dead_letters.replay(offer) if dead_letters else 0
-        _drain(parts)
+        drain(parts)
     return Replayed(waiting, offered)
 
 
 @contextmanager
-def _owned(settings: Settings) -> Iterator[Assembly]:
+def owned(settings: Settings) -> Iterator[Assembly]:
+    """The parts of a data directory that is ours until the block ends.
+
+    Raises:
+        AlreadyServing: somebody else owns it.
+    """
     with runfile.claim(settings.store.data_dir), assembled(settings) as parts:
         yield parts
 
@@ -95,14 +100,21 @@ def _offer(spool: Spool, tenant: str, tables: Mapping[str, pl.DataFrame], digest
         spool.append(tables, tenant=tenant, digests=[digest])
 
 
-def _commit(parts: Assembly, group: Sequence[Request]) -> None:
+def commit(parts: Assembly, group: Sequence[Request]) -> None:
+    """Make a group durable, or raise the first failure."""
     unique = {request.key: request for request in group}
     for failure in parts.commit.commit(list(unique.values())).values() if unique else ():
         if failure is not None:
             raise failure
 
 
-def _drain(parts: Assembly) -> None:
+def drain(parts: Assembly) -> None:
+    """Write everything that waits in the spool.
+
+    Raises:
+        Refused: the writer stopped.
+        RetryLater: ClickHouse does not take it in time.
+    """
     if parts.writer.drain(_DRAIN_SECONDS):
         return
     state = parts.writer.state

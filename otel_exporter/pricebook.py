@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import yaml
 
+from otel_exporter.imports import prices as imported
 from processors.price import PriceBook
 from processors.prices import written
 from processors.prices.terms import Charge, Policy
@@ -53,8 +54,11 @@ def price_book(
     discounts: Sequence[Mapping[str, Any]] = (),
     margins: Sequence[Mapping[str, Any]] = (),
     file: Path | None = None,
+    data_dir: Path | None = None,
 ) -> PriceBook:
     """The price book that the configuration describes (section ``prices``, `docs/prices.md`).
+
+    With ``data_dir`` also the prices imported into it, of models that neither the table nor ``overrides`` name.
 
     Raises:
         NoPriceTable: no table to price by.
@@ -68,6 +72,9 @@ def price_book(
     )
     own = written.overrides(overrides)
     table, version_said = litellm_table(file)
+    if data_dir is not None:
+        named = {model for override in own for model in override.scope.models}
+        own += written.overrides(imported.overrides(data_dir, table.keys() | named), path=("imported",))
     return PriceBook(table, version=version_said, overrides=own, policy=policy)
 
 

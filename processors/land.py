@@ -15,6 +15,7 @@ from processors.contract import MAP, OBSERVATION_SCHEMA, Role
 from processors.landing import LANDING
 from processors.limits import limits
 from processors.refusals import refusals
+from processors.told import told
 
 OBSERVATIONS: Final = "observations"
 #: opentelemetry-proto trace.proto, as pdata prints them.
@@ -37,6 +38,8 @@ def land(batch: Batch, whole: Batch | None = None) -> dict[str, pl.DataFrame]:
     batch = _marked(batch)
     tables = {**_LANDERS[batch.signal](batch), OBSERVATIONS: _for_ledger(batch.observations)}
     tables |= {"genai_limits": limits(whole), "genai_refusals": refusals(whole)}
+    for name, rows in told(whole).items():
+        tables[name] = pl.concat([tables[name], rows]) if name in tables else rows
     return {name: rows for name, rows in tables.items() if rows.height}
 
 

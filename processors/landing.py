@@ -168,6 +168,46 @@ GENAI_REFUSALS: Final = schema(
         "span_id": pl.String,
     }
 )
+#: Names behind a gateway's ids, as an import told them. `team_id` and the like are what something belongs to.
+GENAI_NAMES: Final = schema(
+    {
+        "imported_at": MOMENT,
+        "tenant": pl.String,
+        "source": pl.String,  # whose names these are: litellm
+        "kind": pl.String,  # organization, team, project, key or user
+        "id": pl.String,
+        "name": pl.String,
+        "organization_id": pl.String,
+        "team_id": pl.String,
+        "user_id": pl.String,
+    }
+)
+#: A gateway's books next to ours: one row per run, dimension, member and day.
+GENAI_AGREEMENT: Final = schema(
+    {
+        "compared_at": MOMENT,
+        "tenant": pl.String,
+        "run_id": pl.String,
+        "gateway": pl.String,
+        "dimension": pl.String,  # total, team, key or model
+        "member": pl.String,  # '' for the total
+        "day": MOMENT,
+        "theirs_usd": MONEY,
+        "ours_usd": MONEY,
+        "unseen_usd": MONEY,
+        "only_ours_usd": MONEY,
+        "cache_hits_usd": MONEY,
+        "prices_usd": MONEY,
+        "rounding_usd": MONEY,
+        "time_zone_usd": MONEY,
+        "attribution_usd": MONEY,
+        "imported_usd": MONEY,
+        "theirs_calls": pl.Int64,
+        "ours_calls": pl.Int64,
+        "unseen_calls": pl.Int64,
+        "only_ours_calls": pl.Int64,
+    }
+)
 #: Messages that the content policy keeps, each once; spans and logs refer to them by hash (`processors.messages`).
 GENAI_CONTENT: Final = schema(
     {
@@ -188,4 +228,6 @@ LANDING: Final[dict[str, pl.Schema]] = {
     "genai_limits": GENAI_LIMITS,
     "genai_refusals": GENAI_REFUSALS,
     "genai_content": GENAI_CONTENT,
+    "genai_names": GENAI_NAMES,
+    "genai_agreement": GENAI_AGREEMENT,
 }

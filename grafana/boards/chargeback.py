@@ -41,6 +41,36 @@ HAVING calls > 0
 ORDER BY cost_usd DESC
 LIMIT 500"""
 
+#: What the newest comparison of each tenant says of the days of the time range.
+_COMPARED: Final = f"""
+FROM otel.genai_agreement AS a FINAL
+WHERE a.day >= toStartOfDay($__fromTime, 'UTC') AND a.day <= $__toTime AND {chosen("a", "tenant")}
+  AND (a.tenant, a.run_id) IN (SELECT tenant, argMax(run_id, compared_at) FROM otel.genai_agreement GROUP BY tenant)"""
+_BOOKS: Final = f"""
+SELECT a.day AS time, toFloat64(sum(a.theirs_usd)) AS gateway, toFloat64(sum(a.ours_usd)) AS ledger
+{_COMPARED} AND a.dimension = 'total'
+GROUP BY time
+ORDER BY time"""
+_PARTS: Final = (
+    "theirs",
+    "ours",
+    "unseen",
+    "only_ours",
+    "cache_hits",
+    "prices",
+    "rounding",
+    "time_zone",
+    "attribution",
+)
+_RESIDUAL: Final = f"""
+SELECT {named("a.member")} AS team, {", ".join(f"toFloat64(sum(a.{part}_usd)) AS {part}_usd" for part in _PARTS)},
+  sum(a.theirs_calls) AS their_calls, sum(a.ours_calls) AS our_calls
+{_COMPARED} AND a.dimension = 'team'
+  AND $__conditionalAll({named("a.member")} IN (${{team:singlequote}}), $team)
+GROUP BY team
+ORDER BY abs(ours_usd - theirs_usd) DESC, theirs_usd DESC
+LIMIT 500"""
+
 BOARD: Final = Board(
     name="chargeback",
     title="Chargeback",
@@ -116,6 +146,22 @@ BOARD: Final = Board(
             width=24,
             style="stack",
             step="1d",
+        ),
+        row("The gateway's books"),
+        lines(
+            "Books and ledger",
+            "Dollars a day (UTC) by LiteLLM's spend logs and by the ledger, as the newest comparison found them.",
+            _BOOKS,
+            "currencyUSD",
+            step="1d",
+            needs=["comparison"],
+        ),
+        rows(
+            "What they differ in",
+            "By team: ours less theirs is unseen (calls only LiteLLM has), only ours, cache hits, prices, rounding, time zone (the same call on another day) and attribution (under another team), added up.",
+            _RESIDUAL,
+            {**{f"{part}_usd": "currencyUSD" for part in _PARTS}, "their_calls": "short", "our_calls": "short"},
+            needs=["comparison"],
         ),
     ],
 )

@@ -12,11 +12,13 @@ from otel_exporter.cli import (
     alerts,
     anomalies,
     budgets,
+    compare,
     config,
     demo,
     doctor,
     explain,
     forecast,
+    import_,
     ingest,
     keys,
     migrate,
@@ -53,7 +55,16 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
-for group in (forecast.app, alerts.app, migrate.app, config.app, spool.app, keys.app):
+for group in (
+    import_.app,
+    compare.app,
+    forecast.app,
+    alerts.app,
+    migrate.app,
+    config.app,
+    spool.app,
+    keys.app,
+):
     app.add_typer(group)
 
 

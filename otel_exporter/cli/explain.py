@@ -39,7 +39,9 @@ def explain(
             render(found, form)
             return
         tenant, call_key = found.rows[0][:2]
-        explanation = explaining.explain(ask, tenant, call_key, price_book(**dict(settings.prices)))
+        explanation = explaining.explain(
+            ask, tenant, call_key, price_book(**dict(settings.prices), data_dir=settings.store.data_dir)
+        )
     if form is Format.JSON:
         write_json([_exact(_record(explanation))], sys.stdout)
     elif form is Format.CSV:

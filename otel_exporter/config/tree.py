@@ -343,6 +343,7 @@ class RetentionSettings(Section):
     rollup_hour: Days = Field(default=400, description="Sums by hour.")
     rollup_day: Days = Field(default=0, description="Sums by day, and the values of drop-down menus.")
     rollup_end_user: Days = Field(default=400, description="Sums by day and end user.")
+    imports: Days = Field(default=400, description="Imported names, comparisons with a gateway's books.")
     foresight: Days = Field(default=400, description="Forecasts, outlooks of budgets, anomalies.")
     alerts: Days = Field(default=400, description="Alerts (`alert_state`).")
 

@@ -48,6 +48,16 @@ def logs(history: Sequence[Told]) -> Iterator[bytes]:
         yield request.SerializeToString()
 
 
+def booked(history: Sequence[Told]) -> Iterator[tuple[str, str, str, str, str, str, bool]]:
+    """What the gateway's own books would say of its calls: the columns of `otel_exporter.agreement.sides.SIDE`."""
+    for call, cost in history:
+        if call.reporter == "gateway":
+            own = _uuid(call) + "/failed" if call.failed else _uuid(call) if call.embedding else _response_id(call)
+            key = f"cache:{_uuid(call)}" if call.cache_hit else f"id:{own}"
+            paid = "0" if call.cache_hit or not cost else repr(cost)
+            yield key, call.at.isoformat(), call.team, f"{call.team}-key", call.model, paid, call.cache_hit
+
+
 def _gateway(history: Sequence[Told]) -> Iterator[ResourceSpans]:
     """One block a request: the span of the request, and one in it for each attempt."""
     spent: dict[tuple[str, int], float] = defaultdict(float)

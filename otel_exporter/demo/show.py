@@ -17,6 +17,9 @@ from typing import Any, Final
 from rich.console import Console
 
 from otel_exporter import logs, outlooks, report, runfile, self_monitoring
+from otel_exporter.agreement import sides
+from otel_exporter.agreement.difference import differences, disagreement, pairs
+from otel_exporter.agreement.litellm import Agreement, record
 from otel_exporter.asking import Ask, AskIn, live, table
 from otel_exporter.config.budgets import BudgetSettings
 from otel_exporter.config.foresight import AnomalySettings, ForecastSettings
@@ -30,6 +33,8 @@ from otel_exporter.config.tree import (
     StoreSettings,
 )
 from otel_exporter.failures import Reason, Refused
+from otel_exporter.imports import door
+from otel_exporter.litellm_api.directory import Directory
 from otel_exporter.render import Format, render
 from otel_exporter.service import Service
 
@@ -137,10 +142,12 @@ async def _tell(console: Console, service: Service, running: runfile.Running) ->
     console.rule("DEMO: made-up data on this machine only")
     with console.status(f"sending {DAYS} days of history and real LiteLLM calls ..."):
         sent = await _traffic(f"http://{running.addresses['http']}")
+        books = sent.pop("books")
         ask = live(running)
         stored = await asyncio.to_thread(_wait_until_stored, ask, sent)
     with console.status("forecasting, looking at budgets, asking the alert rules ..."):
         await asyncio.to_thread(service.run_now, *_outlook_jobs(service.jobs), self_monitoring.NAME)
+        await asyncio.to_thread(_agree, books)
     await asyncio.to_thread(_report, ask)
     await asyncio.to_thread(_foreseen, ask)
     _compare(console, sent, stored)
@@ -206,6 +213,17 @@ def _foreseen(ask: AskIn) -> None:
     for answer in shown:
         if answer.rows:
             render(answer, Format.TABLE)
+
+
+def _agree(books: Sequence[Sequence[Any]]) -> None:
+    """What `tokentide compare` would find between the books of the demo's gateway and the ledger."""
+    now, settings = datetime.now(UTC), _settings()
+    since = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS)
+    with door.opened(settings) as opened:
+        names = Directory()
+        held = sides.ours(opened.ask, settings.ingest.tenant, since, now, names)
+        cells = differences(pairs(sides.side(books), held, since, now))
+        record(opened, Agreement(since, now, cells, disagreement(cells)), now)
 
 
 def _compare(console: Console, sent: dict[str, Any], stored: dict[str, Any]) -> None:

@@ -41,6 +41,7 @@ class Sent:
     def __init__(self) -> None:
         self.totals: Counter[str] = Counter()
         self.cost = Decimal(0)
+        self.books: list[Any] = []
 
     def call(self, input_tokens: int, output_tokens: int, cost: Decimal | None, *, failed: bool = False) -> None:
         """One physical call."""
@@ -49,13 +50,14 @@ class Sent:
         self.cost += (cost or Decimal(0)).quantize(PICODOLLAR)
 
     def as_json(self) -> dict[str, Any]:
-        """Totals, the cost as text."""
-        return {**self.totals, "cost_usd": str(self.cost)}
+        """Totals, the cost as text, and what the gateway's books say."""
+        return {**self.totals, "cost_usd": str(self.cost), "books": self.books}
 
 
 def _send_history(endpoint: str, days: int, sent: Sent) -> None:
     last_hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     told = [(call, _told(call, sent)) for call in history.calls(last_hour, days)]
+    sent.books = list(exports.booked(told))
     for body in exports.traces(told, history.refusals(last_hour, days)):
         _post(f"{endpoint}/v1/traces", body)
     for body in exports.logs(told):

@@ -168,4 +168,10 @@ SELECT * REPLACE(
   'next-prices' AS price_version)
 FROM (SELECT * FROM otel.genai_ledger WHERE tenant = 'DEMO' AND started_at > toDateTime($end, 'UTC') - toIntervalDay(2))
 """
-_ROWS = (_FORECAST, _BUDGET, _ANOMALY, _ALERT, _ENTRIES)
+_AGREEMENT = """
+INSERT INTO otel.genai_agreement
+SELECT toDateTime64($end, 9, 'UTC'), 'DEMO', 'run-1', 'litellm', c.1, c.2, toDateTime64(toStartOfDay(toDateTime($end, 'UTC')), 9, 'UTC')
+  - toIntervalDay(days), usd, usd, -0.01, 0.02, -0.01, 0.01, -0.01, 0.01, -0.01, 0, 40, 40, 1, 1
+FROM (SELECT arrayJoin([('total', ''), ('team', 'search'), ('team', '')]) AS c, toDecimal64(1.5, 2) AS usd, arrayJoin([1, 2, 3]) AS days)
+"""
+_ROWS = (_FORECAST, _BUDGET, _ANOMALY, _ALERT, _ENTRIES, _AGREEMENT)

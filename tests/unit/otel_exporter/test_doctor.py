@@ -21,8 +21,11 @@ from otel_exporter.config import Flag, load
 from otel_exporter.doctor import Examination, examine
 from otel_exporter.doctor.advice import RULES, Finding
 from otel_exporter.doctor.shapes import SHAPES
+from otel_exporter.imports.spend_records import spend_request
 from otel_exporter.ingest import ingest_files
+from otel_exporter.litellm_api.directory import Directory
 from tests.corpus.cases import DATA
+from tests.litellm_books import spend_log
 from tests.unit.otel_exporter.conftest import Tokentide
 
 CLIENTS = Path(__file__).parents[3] / "docs" / "clients"
@@ -228,6 +231,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("doctor")
     files = [rewritten(directory / service, *export) for service, export in EXPORTS.items()]
     files += [metric(directory, agent) for agent in ("claude_code", "codex", "gemini_cli")]
+    files.append(books(directory, directory / "proxy-v1.traces.pb"))
     ingest_files(settings(directory / "data"), files, lambda _bytes: None)
     return directory / "data"
 
@@ -281,6 +285,16 @@ def metric(directory: Path, agent: str) -> Path:
     usage.sum.data_points.add(time_unix_nano=int(datetime.now(UTC).timestamp() * 1e9), as_int=7)
     file = directory / f"{agent}.metrics.pb"
     file.write_bytes(request.SerializeToString())
+    return file
+
+
+def books(directory: Path, beside: Path) -> Path:
+    """Two rows of a proxy's spend logs: of the hour of its spans, and of a day before there were any."""
+    request = ExportTraceServiceRequest.FromString(beside.read_bytes())
+    at = datetime.fromtimestamp(next(spans(request)).start_time_unix_nano / 1e9, UTC)
+    rows = [spend_log(1, at, spend=2.775e-05), spend_log(2, at - timedelta(days=30), spend=2.85e-05)]
+    file = directory / "books.logs.pb"
+    file.write_bytes(spend_request(rows, Directory()))
     return file
 
 
@@ -355,6 +369,7 @@ def test_shapes_are_named(
         ("sdk-v1", "calls.no_session", 1, "the producer's page"),
         ("sdk-v1", "litellm.no_metrics", 1, "LITELLM_OTEL_INTEGRATION_ENABLE_METRICS=true"),
         ("sdk-v1", "litellm.python_repr", 1, "genai_calls"),
+        ("key-1", "litellm.only_in_the_books", 1, "OTEL_BSP_SCHEDULE_DELAY"),
     ],
 )
 def test_what_is_lost_is_found_with_its_mend(
@@ -383,6 +398,7 @@ def test_what_is_lost_is_found_with_its_mend(
         ("openinference", ["openinference.no_response_id"]),
         ("codex", ["codex.no_events"]),
         ("claude-spans", ["claude_code.no_events"]),
+        ("key-2", ["litellm.only_in_the_books"]),
     ],
 )
 def test_what_is_not_lost_is_not_found(found: Examination, subject: str, rules: list[str]) -> None:

@@ -1,0 +1,1 @@
+"""What other systems have recorded, brought in by the ordinary door."""

@@ -1,0 +1,1 @@
+"""A client of the LiteLLM proxy's management API: what its books say, read only."""
