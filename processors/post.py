@@ -50,6 +50,19 @@ def handles(observations: pl.DataFrame) -> list[str]:
     return found.unique().sort().to_list()
 
 
+def looked_up(observations: pl.DataFrame, find: Callable[[list[str]], pl.DataFrame]) -> pl.DataFrame:
+    """What the ledger holds of these observations' calls, and of all attempts of the requests those belong to.
+
+    ``find`` answers the entries that have any of some handles. It is asked again when the calls it found name requests
+    that the observations do not.
+    """
+    wanted = handles(observations)
+    found = find(wanted)
+    names = found["handles"].explode().drop_nulls().unique()
+    requests = set(names.filter(names.str.starts_with("request:"))) - set(wanted)
+    return find(sorted({*wanted, *requests})) if requests else found
+
+
 def post(
     observations: pl.DataFrame, current: pl.DataFrame, price: Price, posted_at: datetime, *, reprice: bool = False
 ) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from processors.batch import Batch, Signal
 from processors.contract import LEDGER_SCHEMA
 from processors.identify import with_keys
 from processors.normalise import Normalise
-from processors.post import collapse, handles, join, post
+from processors.post import collapse, join, looked_up, post
 from tests.corpus.cases import DATA, Case, cases, differences
 
 CASES = list(cases())
@@ -84,9 +84,11 @@ def _posted(observations: pl.DataFrame) -> pl.DataFrame:
 
 def _post(ledger: pl.DataFrame, observations: pl.DataFrame) -> pl.DataFrame:
     """The ledger with these observations posted, looked up as the writer does."""
-    wanted = handles(observations)
-    found = ledger.filter(pl.col("handles").list.eval(pl.element().is_in(wanted)).list.any())
-    return pl.concat([ledger, post(observations, found, lambda calls: calls, NOW)])
+
+    def find(wanted: list[str]) -> pl.DataFrame:
+        return ledger.filter(pl.col("handles").list.eval(pl.element().is_in(wanted)).list.any())
+
+    return pl.concat([ledger, post(observations, looked_up(observations, find), lambda calls: calls, NOW)])
 
 
 def _observed(signal: Signal, request: bytes) -> pl.DataFrame:
