@@ -293,6 +293,7 @@ class Sender:
 
     def stop(self) -> None:
         """Send what is there, but do not keep the process from ending."""
+        atexit.unregister(self.stop)
         self._stopping.set()
         self._wake.set()
         thread = self._thread

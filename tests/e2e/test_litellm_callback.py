@@ -20,13 +20,12 @@ from tests.e2e.provider import provider
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 CALLBACK = Path(__file__).parents[2] / "deploy" / "litellm" / "tokentide_callback.py"
 APP = Path(__file__).with_name("litellm_callback_app.py")
-OTLP = {"OTEL_EXPORTER": "otlp_http"}
 #: The built-in callback beside ours, and the variables that choose what it says.
 BESIDE: Final = {
     "alone": ("", {}),
-    "v1": ("otel", OTLP),
-    "opt-in": ("otel", {**OTLP, "OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental"}),
-    "v2": ("otel", {**OTLP, "LITELLM_OTEL_V2": "true"}),
+    "v1": ("otel", {}),
+    "opt-in": ("otel", {"OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental"}),
+    "v2": ("otel", {"LITELLM_OTEL_V2": "true"}),
 }
 CALLS = """
 SELECT call_key, request_key, attempt, is_final, retry_of, fallback_from, model, requested_model, status, error_code,
@@ -55,7 +54,8 @@ def application(house: House, name: str, mode: str, *arguments: str, upstream: s
     """Run the application; what it says it did."""
     beside, variables = BESIDE[mode]
     environment = outside(
-        OTEL_EXPORTER_OTLP_ENDPOINT=house.url,
+        OTEL_EXPORTER="otlp_http",
+        OTEL_ENDPOINT=house.url,
         OTEL_SERVICE_NAME=name,
         LITELLM_LOCAL_MODEL_COST_MAP="True",
         PYTHONPATH=str(CALLBACK.parent),
