@@ -166,7 +166,12 @@ CALL: Final[tuple[Column, ...]] = (
 #: How the ledger finds and proves a call; not part of the `genai_calls` view.
 BOOKKEEPING: Final[tuple[Column, ...]] = (
     Column("observation_ids", "Array(String)", TEXTS, "the observations joined here"),
-    Column("handles", "Array(String)", TEXTS, "every identity key, trace (`trace:<id>`) and request (`request:<name>`) this call can be found by"),
+    Column(
+        "handles",
+        "Array(String)",
+        TEXTS,
+        "every identity key, trace (`trace:<id>`) and request (`request:<name>`) this call can be found by",
+    ),
     Column(
         "said",
         "Array(Map(LowCardinality(String), String))",

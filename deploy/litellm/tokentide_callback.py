@@ -1,7 +1,7 @@
 """Everything LiteLLM knows about a call, as one OpenTelemetry log record per attempt.
 
-LiteLLM's own `otel` callback leaves out the later failed attempts of a request, tags, cache savings, the deployment that
-failed, and sends nothing at all where its span gets lost. This callback sends what LiteLLM logs itself
+LiteLLM's own `otel` callback leaves out the later failed attempts of a request, tags, cache savings, the deployment
+that failed, and sends nothing at all where its span gets lost. This callback sends what LiteLLM logs itself
 (`StandardLoggingPayload`), beside the `otel` callback or alone:
 
     litellm_settings:                    # proxy: config.yaml, with this file beside it
@@ -16,8 +16,8 @@ and opentelemetry-exporter-otlp, Python 3.9 or newer.
 
 It never breaks or slows a call: a call costs a dictionary put into a bounded queue; a thread of its own sends. Records
 are numbered, so that whoever receives them can tell that some are missing. Messages are not sent, unless
-``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` is ``true``, ``EVENT_ONLY`` or ``SPAN_AND_EVENT`` and LiteLLM does
-not hide them (`turn_off_message_logging`).
+``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` is ``true``, ``EVENT_ONLY`` or ``SPAN_AND_EVENT`` and LiteLLM
+does not hide them (`turn_off_message_logging`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import time
 import uuid
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from litellm.integrations.custom_logger import CustomLogger
 
@@ -156,7 +156,7 @@ class Item(NamedTuple):
 class TokentideCallback(CustomLogger):  # type: ignore[misc]
     """LiteLLM calls these methods after every attempt; none of them raises or waits."""
 
-    def __init__(self, sender: Optional[Sender] = None) -> None:
+    def __init__(self, sender: Sender | None = None) -> None:
         super().__init__()
         self.sender = sender if sender is not None else Sender()
         self._requests = Requests()
@@ -178,6 +178,17 @@ class TokentideCallback(CustomLogger):  # type: ignore[misc]
         """An attempt of the asynchronous API, or of the proxy, failed."""
         self._tell(kwargs, start_time, end_time)
 
+    async def async_post_call_failure_deployment_hook(
+        self, request_data: Any, exception: Any, call_type: Any, fallback_depth: Any = None
+    ) -> None:
+        """An attempt behind the proxy failed. Only the first failure of a request becomes an event; not so here."""
+        try:
+            details = request_data["litellm_logging_obj"].model_call_details
+            if details.get("has_logged_async_failure"):
+                self._tell(_unlogged(details, request_data, exception), None, None)
+        except Exception as error:
+            self.sender.warn_once("an attempt could not be described (%s)", type(error).__name__)
+
     def _tell(self, kwargs: Any, start_time: Any, end_time: Any) -> None:
         try:
             payload = kwargs.get("standard_logging_object")
@@ -195,7 +206,40 @@ class TokentideCallback(CustomLogger):  # type: ignore[misc]
         if self._captures:
             said.update(_content(payload))
         end = int((payload.get("endTime") or time.time()) * 1e9)
-        return Item(CALL, end, failed, _span_of(params, metadata), said)
+        span = _span_of(params, metadata)
+        if span is not None and said.get("gen_ai.conversation.id") == format(span.trace_id, "032x"):
+            del said["gen_ai.conversation.id"]  # beside `otel` the proxy calls every trace a session
+        said["litellm.beside_otel"] = metadata.get("litellm_parent_otel_span") is not None
+        return Item(CALL, end, failed, span, said)
+
+
+def _unlogged(details: Mapping[str, Any], request: Mapping[str, Any], error: Any) -> Attributes:
+    """What LiteLLM would hand over of a failed attempt, if it did: the request's first failure, with what differs.
+
+    The attempt's own call and the router's metadata say where it went; LiteLLM keeps the rest for the whole request.
+    """
+    params = {**(details.get("litellm_params") or {})}
+    params.update({name: request[name] for name in ("metadata", "litellm_metadata") if name in request})
+    metadata = _metadata(params)
+    started = details.get("api_call_start_time")
+    now = time.time()
+    payload = {
+        **(details.get("standard_logging_object") or {}),
+        "litellm_call_id": request.get("litellm_call_id") or details.get("litellm_call_id"),
+        "status": "failure",
+        "startTime": min(started.timestamp(), now) if started is not None else now,
+        "endTime": now,
+        "custom_llm_provider": details.get("custom_llm_provider"),
+        "model_group": metadata.get("model_group"),
+        "model_id": (metadata.get("model_info") or {}).get("id"),
+        "api_base": request.get("api_base") or params.get("api_base"),
+        "error_information": {
+            "error_class": type(error).__name__,
+            "error_code": str(getattr(error, "status_code", None) or ""),
+            "llm_provider": getattr(error, "llm_provider", None) or "",
+        },
+    }
+    return {**details, "litellm_params": params, "standard_logging_object": payload}
 
 
 class Requests:
@@ -268,7 +312,7 @@ class Sender:
         self._queue: deque[Item] = deque()
         self._lock = threading.Lock()
         self._wake, self._stopping = threading.Event(), threading.Event()
-        self._thread: Optional[threading.Thread] = None
+        self._thread: threading.Thread | None = None
         self._status_due = time.monotonic() + _STATUS_EVERY_S
         self._told = 0
 

@@ -128,5 +128,7 @@ def _choice(conditions: dict[str, str]) -> str:
 def version() -> str:
     """The version of the producer: its scope's, or the service's where the service is the producer."""
     programs = ", ".join(f"'{shape.name}'" for shape in SHAPES if shape.is_program)
-    of_scope = "if(startsWith(shape, 'litellm') AND ScopeName NOT IN ('litellm', 'tokentide.litellm'), '', ScopeVersion)"
+    of_scope = (
+        "if(startsWith(shape, 'litellm') AND ScopeName NOT IN ('litellm', 'tokentide.litellm'), '', ScopeVersion)"
+    )
     return f"if(shape IN ({programs}), ResourceAttributes['service.version'], {of_scope})"

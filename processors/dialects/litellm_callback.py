@@ -12,6 +12,7 @@ from typing import Final
 import polars as pl
 
 from processors.batch import Signal
+from processors.contract import Role
 from processors.dialects import litellm
 from processors.dialects.dialect import Dialect
 from processors.dialects.litellm import PROXIED
@@ -35,6 +36,13 @@ _passed_through = pl.col("litellm.call_type").fill_null("") == "pass_through_end
 _unsent = ~says("litellm.error.llm_provider") & ~says("litellm.api_base") & ~_cause.is_in(GAVE_UP).fill_null(False)
 _refused = _failed & ~_passed_through & (_cause.is_in(REFUSALS).fill_null(False) | (PROXIED & _unsent))
 
+#: LiteLLM's own callback, beside ours, tells a refusal too; refusals are not joined.
+_role = (
+    pl.when(_refused & is_true("litellm.beside_otel").fill_null(False))
+    .then(pl.lit(Role.SUPPORT.value))
+    .otherwise(litellm.role(_refused))
+)
+
 _requested = first("litellm.model_group", "gen_ai.request.model")
 _end_user = attr("litellm.metadata.user_api_key_end_user_id")
 _tags = text_list(pl.col("litellm.request_tags"))
@@ -42,7 +50,7 @@ _tags = text_list(pl.col("litellm.request_tags"))
 _own_tags = _tags.list.filter(~pl.element().str.starts_with("User-Agent: "))
 
 SAID: Final = {
-    "role": litellm.role(_refused),
+    "role": _role,
     "status": pl.when(_failed).then(pl.lit("error")).otherwise(pl.lit("ok")),
     "gateway": pl.when(PROXIED).then(pl.lit("litellm")).otherwise(pl.lit("")),
     "caller_is_gateway": PROXIED,

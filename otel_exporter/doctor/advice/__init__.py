@@ -7,6 +7,12 @@ from typing import Final
 from otel_exporter.doctor.advice import agents, calls, instrumentors, litellm, litellm_callback
 from otel_exporter.doctor.advice.rule import Finding, Mend, Rule, Severity
 
-RULES: Final[tuple[Rule, ...]] = (*litellm.RULES, *litellm_callback.RULES, *calls.RULES, *instrumentors.RULES, *agents.RULES)
+RULES: Final[tuple[Rule, ...]] = (
+    *litellm.RULES,
+    *litellm_callback.RULES,
+    *calls.RULES,
+    *instrumentors.RULES,
+    *agents.RULES,
+)
 
 __all__ = ["RULES", "Finding", "Mend", "Rule", "Severity"]

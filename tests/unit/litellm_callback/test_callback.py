@@ -21,7 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 #: LiteLLM's own affair.
-pytestmark = [pytest.mark.filterwarnings("ignore::UserWarning"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
 FILE = Path(__file__).parents[3] / "deploy" / "litellm" / "tokentide_callback.py"
 SECRET = "tell nobody of the plum tree"
 PATIENCE = 60.0
