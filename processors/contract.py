@@ -212,7 +212,7 @@ ENVELOPE: Final[dict[str, Dtype]] = {
     "trace_id": pl.String,
     "span_id": pl.String,
     "parent_span_id": pl.String,
-    "request_span": pl.String,  # span of the logical request all attempts share, or its name with a slash; '' when unknown
+    "request_span": pl.String,  # what all attempts share: a span, or a request's name (with a slash); ''
     "keys": TEXTS,  # identity keys, best first (filled by `identify`); every key names exactly one call
     "total_tokens": pl.UInt64,  # only to check the others
     "call_id": pl.String,  # the gateway's own call id

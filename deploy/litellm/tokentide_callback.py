@@ -153,7 +153,7 @@ class Item(NamedTuple):
     attributes: Attributes
 
 
-class TokentideCallback(CustomLogger):  # type: ignore[misc]
+class TokentideCallback(CustomLogger):
     """LiteLLM calls these methods after every attempt; none of them raises or waits."""
 
     def __init__(self, sender: Sender | None = None) -> None:
@@ -446,7 +446,7 @@ class Pipe:
         from opentelemetry import context, trace
 
         severity = api.SeverityNumber.ERROR if item.failed else api.SeverityNumber.INFO
-        fields = {
+        fields: Attributes = {
             "timestamp": item.end,
             "observed_timestamp": time.time_ns(),
             "severity_number": severity,

@@ -1,4 +1,4 @@
-"""Captures the corpus's `litellm-callback*` cases anew: real LiteLLM with Tokentide's callback, as the e2e tests use it.
+"""Captures the corpus's `litellm-callback*` cases: real LiteLLM with Tokentide's callback, as the e2e tests use it.
 
 `python -m tests.corpus.capture_callback` runs the application and the proxy, alone and beside each built-in callback,
 keeps what their exporters send, and writes down what they say they did as `truth.json`.
@@ -135,13 +135,12 @@ def behind_proxy(upstream: str, mode: str, directory: Path) -> Sink:
     directory.mkdir()
     shutil.copy(real.CALLBACK, directory)
     config = real.configuration(upstream, beside)
-    with sink() as kept:
-        with proxy(directory, upstream, kept.url, variables, config=config) as gateway:
-            real.use(gateway)
-            until = time.monotonic() + _PATIENCE
-            while kept.calls() < len(real.TOLD) and time.monotonic() < until:
-                time.sleep(0.5)
-            time.sleep(5)  # the built-in callback's last batch
+    with sink() as kept, proxy(directory, upstream, kept.url, variables, config=config) as gateway:
+        real.use(gateway)
+        until = time.monotonic() + _PATIENCE
+        while kept.calls() < len(real.TOLD) and time.monotonic() < until:
+            time.sleep(0.5)
+        time.sleep(5)  # the built-in callback's last batch
     return kept
 
 

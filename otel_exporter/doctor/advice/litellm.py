@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from otel_exporter.doctor.advice.rule import Mend, Rule, Severity
+from otel_exporter.doctor.advice.rule import NOWHERE, Mend, Rule, Severity
 from otel_exporter.doctor.facts import (
     RAW,
     RAW_HAS_ITS_CALL,

@@ -217,9 +217,30 @@ ANYTHING = st.recursive(
     max_leaves=8,
 )
 FIELDS = st.sampled_from(
-    ["metadata", "hidden_params", "response", "messages", "error_information", "model_parameters", "cost_breakdown"]
-    + ["guardrail_information", "request_tags", "startTime", "endTime", "completionStartTime", "status", "cache_hit"]
-    + ["prompt_tokens", "response_cost", "api_base", "call_type", "trace_id", "id", "stream", "saved_cache_cost"]
+    [
+        "metadata",
+        "hidden_params",
+        "response",
+        "messages",
+        "error_information",
+        "model_parameters",
+        "cost_breakdown",
+        "guardrail_information",
+        "request_tags",
+        "startTime",
+        "endTime",
+        "completionStartTime",
+        "status",
+        "cache_hit",
+        "prompt_tokens",
+        "response_cost",
+        "api_base",
+        "call_type",
+        "trace_id",
+        "id",
+        "stream",
+        "saved_cache_cost",
+    ]
 )
 
 
