@@ -389,7 +389,7 @@ class Sender:
         with self._lock:
             self._told = self.seen
             counts = {"seen": self.exported + self.dropped, "exported": self.exported, "dropped": self.dropped}
-        said = {f"litellm.callback.{name}": count for name, count in counts.items()}
+        said: Attributes = {f"litellm.callback.{name}": count for name, count in counts.items()}
         said["litellm.callback.instance"] = self.instance
         self._pipe.send([Item(STATUS, time.time_ns(), False, None, said)])
 
@@ -464,7 +464,7 @@ class Pipe:
 
             fields["attributes"] = {**item.attributes, "event.name": item.name}
             ids = (span.trace_id, span.span_id, span.trace_flags) if span is not None else (0, 0, trace.TraceFlags(0))
-            named = dict(zip(("trace_id", "span_id", "trace_flags"), ids))
+            named: Attributes = dict(zip(("trace_id", "span_id", "trace_flags"), ids))
             return sdk.LogRecord(resource=self._resource, **named, **fields)
 
 

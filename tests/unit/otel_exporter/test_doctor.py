@@ -325,7 +325,7 @@ def test_shapes_are_named(
         ("proxy-customauth", "litellm.request_span_lost", 1, "USE_OTEL_LITELLM_REQUEST_SPAN=true"),
         ("proxy-v1", "litellm.metadata_unread", 1, "LITELLM_OTEL_BAGGAGE_METADATA_KEYS=requester_metadata.feature"),
         ("proxy-v2", "litellm.v2_no_metadata", 1, "LITELLM_OTEL_BAGGAGE_METADATA_KEYS=user_api_key_org_id,"),
-        ("proxy-v2-fail", "litellm.attempts_hidden", 1, "CustomLogger"),
+        ("proxy-v2-fail", "litellm.attempts_hidden", 1, "tokentide_callback.handler"),
         ("sdk-v2", "litellm.v2_silent_when_sync", 8, "unset LITELLM_OTEL_V2"),
         ("sdk-content-off", "litellm.content_off_drops_more", 1, "CAPTURE_MESSAGE_CONTENT=SPAN_ONLY"),
         ("sdk-stream", "calls.tokens_unknown", 1, 'stream_options={"include_usage": True}'),
