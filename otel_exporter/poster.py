@@ -11,7 +11,7 @@ import polars as pl
 
 from otel_exporter.commit import stage
 from otel_exporter.telemetry import Metric
-from processors.post import Price, handles, post
+from processors.post import Price, looked_up, post
 
 if TYPE_CHECKING:
     from clickhouse_schema.store import Store
@@ -42,7 +42,8 @@ class LedgerPoster:
         if observations.is_empty():
             return {}
         with stage("lookup"):
-            current = self._store.ledger_entries(tenant, handles(observations), *_around(observations))
+            since, until = _around(observations)
+            current = looked_up(observations, lambda names: self._store.ledger_entries(tenant, names, since, until))
         with stage("post"):
             entries = post(observations, current, self._price, self._now())
         _count(entries)

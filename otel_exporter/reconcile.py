@@ -62,7 +62,7 @@ _SHARED: Final = f"""
 SELECT DISTINCT tenant, arrayJoin([min(key), max(key)]) AS call_key, 'shared id' AS why
 FROM (
     SELECT tenant, call_key AS key, max(posted_at) AS posted_at,
-        arrayJoin(any(arrayFilter(name -> NOT startsWith(name, 'trace:'), handles))) AS name
+        arrayJoin(any(arrayFilter(name -> NOT match(name, '^(trace|request):'), handles))) AS name
     FROM genai_ledger WHERE {_WITHIN} AND NOT has(issues, 'response_id_reused')
     GROUP BY tenant, call_key, version HAVING sum(sign) > 0
 )

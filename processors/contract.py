@@ -166,7 +166,12 @@ CALL: Final[tuple[Column, ...]] = (
 #: How the ledger finds and proves a call; not part of the `genai_calls` view.
 BOOKKEEPING: Final[tuple[Column, ...]] = (
     Column("observation_ids", "Array(String)", TEXTS, "the observations joined here"),
-    Column("handles", "Array(String)", TEXTS, "every identity key and trace (`trace:<id>`) this call can be found by"),
+    Column(
+        "handles",
+        "Array(String)",
+        TEXTS,
+        "every identity key, trace (`trace:<id>`) and request (`request:<name>`) this call can be found by",
+    ),
     Column(
         "said",
         "Array(Map(LowCardinality(String), String))",
@@ -207,7 +212,7 @@ ENVELOPE: Final[dict[str, Dtype]] = {
     "trace_id": pl.String,
     "span_id": pl.String,
     "parent_span_id": pl.String,
-    "request_span": pl.String,  # span of the logical request all attempts share, '' when unknown
+    "request_span": pl.String,  # what all attempts share: a span, or a request's name (with a slash); ''
     "keys": TEXTS,  # identity keys, best first (filled by `identify`); every key names exactly one call
     "total_tokens": pl.UInt64,  # only to check the others
     "call_id": pl.String,  # the gateway's own call id

@@ -13,7 +13,7 @@ from typing import Final
 
 import polars as pl
 
-from processors.attempts import link_attempts
+from processors.attempts import link_attempts, request_handle
 from processors.contract import (
     CALL,
     LEDGER_COLUMNS,
@@ -43,14 +43,29 @@ _CONTENT: Final = [name for name in LEDGER_COLUMNS if name not in ("posted_at", 
 
 
 def handles(observations: pl.DataFrame) -> list[str]:
-    """Everything the ledger may already know these observations' calls by: their keys and traces.
+    """Everything the ledger may already know these observations' calls by: their keys, traces and named requests.
 
     For a gateway cache hit also the answer's id: clients that were taken for the original's turn out to be the hit's.
     """
     traces = "trace:" + observations.filter(pl.col("trace_id") != "")["trace_id"]
     hits = observations.filter(pl.col("cache_hit"))
     answers = hits.select("id:" + unwrapped(pl.col("response_id"))).to_series().drop_nulls()
-    return pl.concat([observations["keys"].explode().drop_nulls(), traces, answers]).unique().sort().to_list()
+    requests = observations.select(request_handle()).to_series().drop_nulls()
+    found = pl.concat([observations["keys"].explode().drop_nulls(), traces, answers, requests])
+    return found.unique().sort().to_list()
+
+
+def looked_up(observations: pl.DataFrame, find: Callable[[list[str]], pl.DataFrame]) -> pl.DataFrame:
+    """What the ledger holds of these observations' calls, and of all attempts of the requests those belong to.
+
+    ``find`` answers the entries that have any of some handles. It is asked again when the calls it found name requests
+    that the observations do not.
+    """
+    wanted = handles(observations)
+    found = find(wanted)
+    names = found["handles"].explode().drop_nulls().unique()
+    requests = set(names.filter(names.str.starts_with("request:"))) - set(wanted)
+    return find(sorted({*wanted, *requests})) if requests else found
 
 
 def post(
@@ -120,7 +135,7 @@ def _alone(rows: pl.DataFrame) -> pl.DataFrame:
     trace = pl.when(pl.col("trace_id") != "").then("trace:" + pl.col("trace_id"))
     return rows.with_columns(
         observation_ids=pl.concat_list("observation_id"),
-        handles=pl.concat_list(pl.col("keys"), pl.concat_list(pl.col("call_key"), trace)).list.drop_nulls(),
+        handles=pl.concat_list("keys", pl.concat_list("call_key", trace, request_handle())).list.drop_nulls(),
         said=pl.concat_list("said"),
         observations=pl.lit(1, pl.UInt16),
         sources=pl.concat_list("source"),
@@ -139,11 +154,13 @@ def _together(rows: pl.DataFrame) -> pl.DataFrame:
             pl.col(name).sort_by("rank_identity", "observation_id").first()
             for name in ("tenant", "trace_id", "span_id", "parent_span_id", "call_key", "merged_by", "reused")
         ),
-        pl.col("request_span").filter(pl.col("request_span") != "").sort().first(),
-        pl.col("trace_id").filter(pl.col("request_span") != "").sort().first().alias("request_trace"),
+        *(
+            pl.col(name).filter(pl.col("request_span") != "").sort_by(*_by_request()).first().alias(alias)
+            for name, alias in (("request_span", "request_span"), ("trace_id", "request_trace"))
+        ),
         pl.col("issues").explode().drop_nulls().unique().sort(),
         pl.col("observation_id").sort().alias("observation_ids"),
-        pl.concat_list("keys", pl.concat_list("call_key", "trace:" + pl.col("trace_id")))
+        pl.concat_list("keys", pl.concat_list("call_key", "trace:" + pl.col("trace_id"), request_handle()))
         .explode()
         .drop_nulls()
         .unique()
@@ -153,6 +170,12 @@ def _together(rows: pl.DataFrame) -> pl.DataFrame:
         pl.len().cast(pl.UInt16).alias("observations"),
         pl.col("source").unique().sort().alias("sources"),
     )
+
+
+def _by_request() -> list[pl.Expr]:
+    """Of several names of the request the best-ranked source's, and its trace."""
+    named = pl.col("request_span") != ""
+    return [pl.col(name).filter(named) for name in ("rank_identity", "request_span", "trace_id")]
 
 
 def _best(name: str, group: Group | None, dtype: pl.DataType | type[pl.DataType]) -> pl.Expr:

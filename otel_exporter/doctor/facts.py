@@ -35,6 +35,9 @@ V2: Final = f"({has('litellm.call_type')} AND {has('litellm.call_id')})"
 RAW: Final = (
     "(SpanName = 'raw_gen_ai_request' OR arrayExists(k -> match(k, '^llm[.][^.]+[.]usage$'), mapKeys(SpanAttributes)))"
 )
+#: A log record of Tokentide's callback for LiteLLM, and the services that have it.
+BY_CALLBACK: Final = "mapContains(LogAttributes, 'litellm.callback.instance')"
+WITH_CALLBACK: Final = f"(SELECT DISTINCT ServiceName FROM {LOGS} WHERE {BY_CALLBACK})"
 _BY_PROXY: Final = (
     "("
     + says(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from otel_exporter.doctor.facts import RAW, RAW_HAS_ITS_CALL, SEMCONV, V1, V2, has
+from otel_exporter.doctor.facts import BY_CALLBACK, RAW, RAW_HAS_ITS_CALL, SEMCONV, V1, V2, has
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ SHAPES: Final = (
     Shape("litellm.semconv", "LiteLLM v1 (semconv opt-in)", _LITELLM, spans=SEMCONV),
     Shape("litellm.v1", "LiteLLM v1 (default)", _LITELLM, spans=f"{V1} OR ({RAW} AND {RAW_HAS_ITS_CALL})"),
     Shape("litellm.raw", "LiteLLM v1 (raw spans only)", _LITELLM, spans=RAW),
+    Shape("litellm.callback", "LiteLLM, Tokentide's callback", "litellm-callback.md", records=BY_CALLBACK),
     Shape("litellm", "LiteLLM", "litellm-proxy.md", records=_BY_LITELLM, metrics=_BY_LITELLM),
     Shape("openinference", "OpenInference", "openinference.md", scope=_starts("openinference.")),
     Shape("openlit", "OpenLIT", "openlit.md", scope=_starts("openlit.")),
@@ -127,5 +128,7 @@ def _choice(conditions: dict[str, str]) -> str:
 def version() -> str:
     """The version of the producer: its scope's, or the service's where the service is the producer."""
     programs = ", ".join(f"'{shape.name}'" for shape in SHAPES if shape.is_program)
-    of_scope = "if(startsWith(shape, 'litellm') AND ScopeName != 'litellm', '', ScopeVersion)"
+    of_scope = (
+        "if(startsWith(shape, 'litellm') AND ScopeName NOT IN ('litellm', 'tokentide.litellm'), '', ScopeVersion)"
+    )
     return f"if(shape IN ({programs}), ResourceAttributes['service.version'], {of_scope})"

@@ -57,8 +57,8 @@ class Dialect:
         derive: columns worked out once for the recognised rows, before ``said`` (names start with ``~``).
         said: canonical column (contract.SAID or EXTRAS) -> expression over the sheet. Text results are cast to the
             column's type, what cannot be cast is unknown.
-        rank: how much this source is believed (lower is better): 10 the gateway, 20 the SDK itself,
-            30 an instrumentor, 50 a guess, 60 a remnant.
+        rank: how much this source is believed (lower is better): 5 our own callback in
+            the gateway, 10 the gateway, 20 the SDK itself, 30 an instrumentor, 50 a guess, 60 a remnant.
         ranks: the rank of single groups where it differs.
         input_includes_cached: what the emitter means by input tokens; None when only the numbers can tell. ``said``
             may hold ``input_includes_cached`` where it differs by row.

@@ -18,12 +18,14 @@ from processors.batch import Batch, Signal
 from processors.contract import LEDGER_SCHEMA
 from processors.identify import with_keys
 from processors.normalise import Normalise
-from processors.post import collapse, handles, join, post
+from processors.post import collapse, join, looked_up, post
 from tests.corpus.cases import DATA, Case, cases, differences
 
 CASES = list(cases())
 #: A failed call of OpenLIT's LiteLLM instrumentation is a span with a name and an exception, and no attribute at all.
 NAMELESS = [case for case in CASES if str(case) != "openlit-litellm/fail429"]
+#: An embedding's raw span has no id and the callback's record no trace: only the span between the two joins them.
+UNTIL_THE_LAST = "litellm-callback/plain_v1"
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 NOT_TOLD = ("posted_at", "version", "said")
 #: What is no call by itself is not kept, so that a call that comes after it does not know of it.
@@ -32,9 +34,9 @@ DECODE, NORMALISE = Decoder(None), Normalise()
 
 
 def test_the_whole_corpus_is_here() -> None:
-    """No producer was left out: spans of twenty producers and the logs of those that write any."""
-    assert len({case.producer for case in CASES}) == 20
-    assert len(CASES) == 130
+    """No producer was left out: spans of twenty-two producers and the logs of those that write any."""
+    assert len({case.producer for case in CASES}) == 22
+    assert len(CASES) == 142
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -55,8 +57,9 @@ def test_records_may_come_one_at_a_time_in_any_order(case: Case) -> None:
     for row in rows:
         ledger = _post(ledger, observations[row])
         standing = collapse(ledger)
-        assert standing.height <= len(case.calls)
-        assert (standing["input_tokens"].sum() or 0) <= (wanted["input_tokens"].sum() or 0)
+        if str(case) != UNTIL_THE_LAST:
+            assert standing.height <= len(case.calls)
+            assert (standing["input_tokens"].sum() or 0) <= (wanted["input_tokens"].sum() or 0)
     silent = NOT_TOLD + (WHO_SAW if (observations["role"] == "support").any() else ())
     told = [name for name in LEDGER_SCHEMA if name not in silent]
     assert_frame_equal(*(each.select(told).sort("call_key") for each in (collapse(ledger), wanted)))
@@ -84,9 +87,11 @@ def _posted(observations: pl.DataFrame) -> pl.DataFrame:
 
 def _post(ledger: pl.DataFrame, observations: pl.DataFrame) -> pl.DataFrame:
     """The ledger with these observations posted, looked up as the writer does."""
-    wanted = handles(observations)
-    found = ledger.filter(pl.col("handles").list.eval(pl.element().is_in(wanted)).list.any())
-    return pl.concat([ledger, post(observations, found, lambda calls: calls, NOW)])
+
+    def find(wanted: list[str]) -> pl.DataFrame:
+        return ledger.filter(pl.col("handles").list.eval(pl.element().is_in(wanted)).list.any())
+
+    return pl.concat([ledger, post(observations, looked_up(observations, find), lambda calls: calls, NOW)])
 
 
 def _observed(signal: Signal, request: bytes) -> pl.DataFrame:

@@ -68,23 +68,36 @@ class Proxy:
     def ask(self, **body: Any) -> str:
         """One chat completion; the answer as it came."""
         asked = {"model": "cheap", "messages": [{"role": "user", "content": "2 + 2?"}], **body}
-        headers = {"Authorization": f"Bearer {MASTER_KEY}", "Content-Type": "application/json"}
-        with closing(http.client.HTTPConnection(self.address, timeout=PATIENCE)) as connection:
-            connection.request("POST", "/v1/chat/completions", json.dumps(asked), headers)
-            response = connection.getresponse()
-            answer = response.read().decode()
-        assert response.status == 200, (response.status, answer, self.log.read_text()[-2000:])
+        status, answer = self.post("/v1/chat/completions", asked)
+        assert status == 200, (status, answer, self.log.read_text()[-2000:])
         return answer
+
+    def post(self, path: str, body: Mapping[str, Any], key: str = MASTER_KEY) -> tuple[int, str]:
+        """One request: HTTP status and answer."""
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        with closing(http.client.HTTPConnection(self.address, timeout=PATIENCE)) as connection:
+            connection.request("POST", path, json.dumps(body), headers)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
 
 
 @contextmanager
 def proxy(
-    directory: Path, upstream: str, endpoint: str, variables: Mapping[str, str], *, custom_auth: bool = False
+    directory: Path,
+    upstream: str,
+    endpoint: str,
+    variables: Mapping[str, str],
+    *,
+    custom_auth: bool = False,
+    config: Mapping[str, Any] | None = None,
 ) -> Iterator[Proxy]:
-    """A proxy in front of ``upstream`` that exports to ``endpoint``; its files go to ``directory``."""
+    """A proxy in front of ``upstream`` that exports to ``endpoint``; its files go to ``directory``.
+
+    ``config`` replaces whole sections of its usual `config.yaml`. A file that is in ``directory`` already stays there.
+    """
     command = program()
-    directory.mkdir()
-    _configure(directory, upstream, custom_auth=custom_auth)
+    directory.mkdir(exist_ok=True)
+    _configure(directory, upstream, config or {}, custom_auth=custom_auth)
     port = _free_port()
     environment = outside(
         LITELLM_MASTER_KEY=MASTER_KEY,
@@ -117,12 +130,13 @@ def proxy(
             process.wait()
 
 
-def _configure(directory: Path, upstream: str, *, custom_auth: bool) -> None:
+def _configure(directory: Path, upstream: str, sections: Mapping[str, Any], *, custom_auth: bool) -> None:
     deployment = {"model": "openai/gpt-4o-mini", "api_base": upstream, "api_key": "sk-upstream"}
     config: dict[str, Any] = {
         "model_list": [{"model_name": "cheap", "litellm_params": deployment}],
         "litellm_settings": {"callbacks": ["otel"]},
     }
+    config |= sections
     if custom_auth:
         (directory / "custom_auth.py").write_text(CUSTOM_AUTH)
         config["general_settings"] = {"custom_auth": "custom_auth.user_api_key_auth"}

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from otel_exporter.doctor.advice import agents, books, calls, instrumentors, litellm
+from otel_exporter.doctor.advice import agents, books, calls, instrumentors, litellm, litellm_callback
 from otel_exporter.doctor.advice.rule import Finding, Mend, Rule, Severity
 
-RULES: Final[tuple[Rule, ...]] = (*litellm.RULES, *calls.RULES, *books.RULES, *instrumentors.RULES, *agents.RULES)
+RULES: Final[tuple[Rule, ...]] = (
+    *litellm.RULES,
+    *litellm_callback.RULES,
+    *calls.RULES,
+    *books.RULES,
+    *instrumentors.RULES,
+    *agents.RULES,
+)
 
 __all__ = ["RULES", "Finding", "Mend", "Rule", "Severity"]

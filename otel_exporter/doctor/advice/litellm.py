@@ -5,10 +5,22 @@ Read in litellm 1.106.2 (`integrations/opentelemetry.py`, `integrations/otel/`) 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from otel_exporter.doctor.advice.rule import NOWHERE, Mend, Rule, Severity
-from otel_exporter.doctor.facts import RAW, RAW_HAS_ITS_CALL, SEMCONV, SIDE, SPANS, V1, V2, has, says
+from otel_exporter.doctor.facts import (
+    RAW,
+    RAW_HAS_ITS_CALL,
+    SEMCONV,
+    SIDE,
+    SPANS,
+    V1,
+    V2,
+    WITH_CALLBACK,
+    has,
+    says,
+)
 
 _ENVIRONMENT: Final = "environment of {subject}"
 _PAGE: Final = "litellm-{side}.md"
@@ -33,7 +45,7 @@ _REQUESTER: Final = "replaceRegexpOne(SpanAttributes['metadata.requester_metadat
 _KEYS: Final = f"extractAll({_REQUESTER}, '[{{,] ?.([A-Za-z0-9_-]+).: ')"
 _KNOWN_KEYS: Final = "['tags', 'user_id', 'session_id', 'trace_id', 'headers', 'used_client_oauth_token']"
 
-RULES: Final = (
+_RULES: Final = (
     Rule(
         name="litellm.calls_overwritten",
         severity=Severity.LOST,
@@ -84,8 +96,8 @@ RULES: Final = (
         " exports the first only, so the others are not in the ledger",
         mends={
             "": Mend(
-                NOWHERE,
-                "no setting of LiteLLM 1.106 brings them; a CustomLogger with async_log_failure_event sees all",
+                "config.yaml of LiteLLM, with deploy/litellm/tokentide_callback.py beside it",
+                'litellm_settings: {{callbacks: ["otel", "tokentide_callback.handler"]}}',
             )
         },
         page=_PAGE,
@@ -218,4 +230,24 @@ RULES: Final = (
         mends={"": Mend(_ENVIRONMENT, "LITELLM_OTEL_INTEGRATION_ENABLE_METRICS=true")},
         page=_PAGE,
     ),
+)
+
+#: What these find missing in spans, Tokentide's callback tells.
+_TOLD_BY_CALLBACK: Final = frozenset(
+    {
+        "litellm.calls_overwritten",
+        "litellm.request_span_lost",
+        "litellm.borrowed_span",
+        "litellm.attempts_hidden",
+        "litellm.v2_silent_when_sync",
+        "litellm.content_off_drops_more",
+        "litellm.metadata_unread",
+        "litellm.v2_no_metadata",
+    }
+)
+RULES: Final = tuple(
+    replace(rule, sql=f"SELECT * FROM ({rule.sql}) WHERE subject NOT IN {WITH_CALLBACK}")
+    if rule.name in _TOLD_BY_CALLBACK
+    else rule
+    for rule in _RULES
 )

@@ -14,6 +14,7 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_exporter.asking import asking
@@ -31,7 +32,7 @@ from tests.unit.otel_exporter.conftest import Tokentide
 CLIENTS = Path(__file__).parents[3] / "docs" / "clients"
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 Request = ExportTraceServiceRequest | ExportLogsServiceRequest
-Change = Callable[[ExportTraceServiceRequest], None]
+Change = Callable[[Any], None]
 
 
 def spans(request: ExportTraceServiceRequest) -> Iterator[Span]:
@@ -181,6 +182,21 @@ def beside(request: ExportTraceServiceRequest) -> None:
             says(span, "gen_ai.usage.cache_read.input_tokens", "1500")
 
 
+def gapped(request: ExportLogsServiceRequest) -> None:
+    """Two records of calls were lost, one of them the last."""
+    for block in request.resource_logs:
+        for scope in block.scope_logs:
+            kept = [record for record in scope.log_records if sequence(record) not in (3, 7)]
+            del scope.log_records[:]
+            scope.log_records.extend(kept)
+
+
+def sequence(record: LogRecord) -> int:
+    """The number of a record of Tokentide's callback."""
+    numbers = (a.value.int_value for a in record.attributes if a.key == "litellm.callback.sequence")
+    return next(numbers, 0)
+
+
 #: name of the service -> file in the corpus, what is changed in it
 EXPORTS: dict[str, tuple[str, Change | None]] = {
     "proxy-v1": ("litellm-proxy/user_meta__teamkey.traces", None),
@@ -221,6 +237,8 @@ EXPORTS: dict[str, tuple[str, Change | None]] = {
     "vercel": ("vercel-ai-6/generate.traces", None),
     "claude-spans": ("coding-agents/claude-code.traces", None),
     "codex": ("coding-agents/codex-cli.logs", None),
+    "callback": ("litellm-callback/plain_alone.logs", None),
+    "callback-gapped": ("litellm-callback/router_alone.logs", gapped),
     "copilot": ("coding-agents/copilot-chat.logs", None),
 }
 
@@ -254,7 +272,6 @@ def rewritten(target: Path, source: str, change: Change | None) -> Path:
     request: Request = ExportTraceServiceRequest() if is_traces else ExportLogsServiceRequest()
     request.ParseFromString((DATA / f"{source}.pb").read_bytes())
     if change is not None:
-        assert isinstance(request, ExportTraceServiceRequest)
         change(request)
     if isinstance(request, ExportTraceServiceRequest):
         of_its_own(request, zlib.crc32(target.name.encode()))
@@ -320,6 +337,7 @@ def findings(found: Examination, subject: str) -> dict[str, Finding]:
         ("traceloop", "traceloop", "", "0.62.4", None),
         ("vercel", "vercel", "", "", None),
         ("codex", "codex", "", "0.163.0", None),
+        ("callback", "litellm.callback", "", "1.0.0", 8),
         ("copilot", "copilot_chat", "", "0.40.0", None),
     ],
 )
@@ -339,7 +357,7 @@ def test_shapes_are_named(
         ("proxy-customauth", "litellm.request_span_lost", 1, "USE_OTEL_LITELLM_REQUEST_SPAN=true"),
         ("proxy-v1", "litellm.metadata_unread", 1, "LITELLM_OTEL_BAGGAGE_METADATA_KEYS=requester_metadata.feature"),
         ("proxy-v2", "litellm.v2_no_metadata", 1, "LITELLM_OTEL_BAGGAGE_METADATA_KEYS=user_api_key_org_id,"),
-        ("proxy-v2-fail", "litellm.attempts_hidden", 1, "CustomLogger"),
+        ("proxy-v2-fail", "litellm.attempts_hidden", 1, "tokentide_callback.handler"),
         ("sdk-v2", "litellm.v2_silent_when_sync", 8, "unset LITELLM_OTEL_V2"),
         ("sdk-content-off", "litellm.content_off_drops_more", 1, "CAPTURE_MESSAGE_CONTENT=SPAN_ONLY"),
         ("sdk-stream", "calls.tokens_unknown", 1, 'stream_options={"include_usage": True}'),
@@ -380,6 +398,17 @@ def test_what_is_lost_is_found_with_its_mend(
     assert mend in finding.mend
     assert finding.count == count
     assert re.fullmatch(r"[0-9a-f]{32}", finding.example)
+
+
+@pytest.mark.parametrize(
+    ("subject", "rule", "lost"),
+    [("callback", "litellm.callback_records_lost", 0), ("callback-gapped", "litellm.callback_records_lost", 2)],
+)
+def test_numbers_tell_what_is_missing(found: Examination, subject: str, rule: str, lost: int) -> None:
+    """Records of the callback that did not arrive are counted, the last ones too; where all came, nothing is said."""
+    finding = findings(found, subject).get(rule)
+    assert (finding.count if finding else 0) == lost
+    assert finding is None or (finding.of == 7 and "OTEL_BLRP_MAX_QUEUE_SIZE" in finding.mend)
 
 
 @pytest.mark.parametrize(
@@ -439,7 +468,11 @@ def test_since_bounds_what_is_examined(stored: Path) -> None:
 
 def test_every_rule_is_tried() -> None:
     """No rule goes without a test in which it fires."""
-    tests = (test_what_is_lost_is_found_with_its_mend, test_metrics_alone_are_no_calls)
+    tests = (
+        test_what_is_lost_is_found_with_its_mend,
+        test_numbers_tell_what_is_missing,
+        test_metrics_alone_are_no_calls,
+    )
     cases = [case for test in tests for mark in test.pytestmark for case in mark.args[1]]
     assert {rule.name for rule in RULES} <= {word for case in cases for word in case}
 
