@@ -16,11 +16,13 @@ from clickhouse_schema import retention, runner
 from clickhouse_schema.store import Store
 from otel_exporter import pricebook
 from otel_exporter.asking import opened
+from otel_exporter.books.record import last_cut
 from otel_exporter.commit import GroupCommit, Tables
 from otel_exporter.content_shelf import ContentShelf
 from otel_exporter.decode import Decoder
 from otel_exporter.plugins import before_ours, load
 from otel_exporter.poster import LedgerPoster
+from otel_exporter.posting_clock import PostingClock
 from otel_exporter.reconcile import Reconciler
 from otel_exporter.spool import Spool
 from otel_exporter.writer import Writer
@@ -46,6 +48,7 @@ class Assembly:
     commit: GroupCommit
     writer: Writer
     price: Price
+    clock: PostingClock
 
 
 class Watcher:
@@ -74,9 +77,13 @@ def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling
         shelf = ContentShelf() if settings.content.policy in ("keep", "redact") else None
         commit = GroupCommit(Decoder(engine).decode, processors(settings), spool, watcher.committed, shelf)
         price = price_book(settings).price
-        poster = LedgerPoster(store, price, watcher.posted)
-        writer = Writer(spool, store, poster, repairs=Reconciler(store, price) if reconciling else dict)
-        yield Assembly(store, spool, commit, writer, price)
+        clock = PostingClock()
+        if (cut := last_cut(store)) is not None:
+            clock.after(cut)
+        poster = LedgerPoster(store, price, watcher.posted, clock)
+        repairs = Reconciler(store, price, now=clock) if reconciling else dict
+        writer = Writer(spool, store, poster, repairs=repairs, now=clock)
+        yield Assembly(store, spool, commit, writer, price, clock)
 
 
 def processors(settings: Settings) -> Sequence[Callable[[Batch], Batch]]:

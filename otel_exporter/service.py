@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from otel_exporter import runfile
+from otel_exporter.advice import job as advice
 from otel_exporter.alerts import Alerting
 from otel_exporter.asking import bounded
 from otel_exporter.assembly import Assembly, assembled
+from otel_exporter.books import desk
 from otel_exporter.checklist import Checklist
 from otel_exporter.cli.sentences import explain
 from otel_exporter.endpoint.choices import Bounds
@@ -23,7 +25,7 @@ from otel_exporter.endpoint.engine import Engine
 from otel_exporter.endpoint.request import Sizes
 from otel_exporter.endpoint.users import User, Users
 from otel_exporter.foresight import Foresight
-from otel_exporter.health import Door
+from otel_exporter.health import Close, Door
 from otel_exporter.pipeline import Pipeline
 from otel_exporter.preview.dashboards import DIRECTORY, Dashboards
 from otel_exporter.preview.pages import Pages
@@ -97,7 +99,7 @@ class Service:
             ready = Readiness(parts)
             ask = bounded(parts.store)
             pages = Pages(Dashboards(DIRECTORY), ask, _sentence) if self._settings.health.dashboards else None
-            health = Door(self._settings.health, ready, ask, token, _sentence, pages)
+            health = Door(self._settings.health, ready, ask, token, _sentence, pages, self._closing(parts))
             addresses = {"health": await health.open()}
             doors.push_async_callback(health.close)
             addresses |= await self._ask(doors, parts)
@@ -110,6 +112,10 @@ class Service:
             addresses |= await self._receive(doors, pipeline, token)
             yield addresses
 
+    def _closing(self, parts: Assembly) -> Close:
+        timezone = self._settings.books.timezone
+        return lambda period, unfinished: desk.closed(parts, period, timezone, unfinished=unfinished)
+
     def _schedule(self, parts: Assembly) -> Callable[[], None]:
         """Start what is done on a schedule; how to stop it.
 
@@ -117,6 +123,7 @@ class Service:
         """
         scheduler = self._scheduler
         jobs: list[Job] = Foresight(self._settings, parts.store).jobs()
+        jobs += advice.jobs(self._settings.advice, parts.store, parts.price)
         alerting = None
         if self._settings.alerting.enabled:
             alerting = Alerting(self._settings, parts.store, parts.spool, lambda: scheduler.failing)

@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from otel_exporter.cli import (
+    advise,
     alerts,
     anomalies,
     budgets,
+    close,
     config,
     demo,
     doctor,
@@ -44,13 +46,16 @@ for command in (
     report.report,
     budgets.budgets,
     anomalies.anomalies,
+    close.close,
+    advise.advise,
+    advise.what_if,
     explain.explain,
     reprice.reprice,
     reconcile.reconcile,
     doctor.doctor,
 ):
     app.command()(command)
-for group in (forecast.app, alerts.app, migrate.app, config.app, spool.app):
+for group in (close.app, forecast.app, alerts.app, migrate.app, config.app, spool.app):
     app.add_typer(group)
 
 

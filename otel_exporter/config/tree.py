@@ -12,7 +12,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from otel_exporter.config.advice import AdviceSettings
 from otel_exporter.config.alerting import AlertingSettings
+from otel_exporter.config.books import BookSettings
 from otel_exporter.config.budgets import BudgetSettings
 from otel_exporter.config.foresight import AnomalySettings, ForecastSettings
 from otel_exporter.config.section import Broken, Section, unsendable
@@ -330,6 +332,8 @@ class Settings(Section):
     forecast: ForecastSettings = Field(default=ForecastSettings(), description="Forecasts.")
     anomalies: AnomalySettings = Field(default=AnomalySettings(), description="Anomalies.")
     budgets: tuple[BudgetSettings, ...] = Field(default=(), description="Budgets: see [budgets](budgets.md).")
+    advice: AdviceSettings = Field(default=AdviceSettings(), description="Advice: see [advice](advice.md).")
+    books: BookSettings = Field(default=BookSettings(), description="Closing months: see [books](books.md).")
     log: LogSettings = Field(default=LogSettings(), description="Our own log.")
 
     def broken_rules(self) -> Iterator[Broken]:
