@@ -30,7 +30,12 @@ FAMILIES: Final[Mapping[str, Mapping[str, str]]] = {
     "rollup_hour": {"genai_rollup_hour": "bucket"},
     "rollup_day": {"genai_rollup_day": "bucket", "genai_values_counted": "day"},
     "rollup_end_user": {"genai_rollup_end_user": "bucket"},
-    "foresight": {"genai_forecast": "bucket", "genai_budget": "as_of", "genai_anomaly": "started_at", "genai_advice": "computed_at"},
+    "foresight": {
+        "genai_forecast": "bucket",
+        "genai_budget": "as_of",
+        "genai_anomaly": "started_at",
+        "genai_advice": "computed_at",
+    },
     "alerts": {"alert_state": "active_at"},
 }
 _DEFINED: Final = """

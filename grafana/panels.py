@@ -38,6 +38,7 @@ FEATURES: Final = {
     "tools": "tool spans in the traces",
     "coding agents": "Claude Code, Codex, Copilot or Gemini CLI",
     "forecasting": "the forecasting job",
+    "advice": "the advice job",
     "alerting": "the alerting job",
     "self-monitoring": "the Collector sending Tokentide's own metrics, as in otelcol-config.yaml",
     "trace": "the id of a trace",

@@ -107,7 +107,9 @@ def answer(ask: Ask, part: Part, start: datetime, as_of: datetime | None = None)
         return table(ask, part.sql, since, part.title)
     sql = part.sql.replace("FROM genai_calls AS c", f"FROM {CALLS_AS_OF} AS c")
     moment = as_of.astimezone(UTC)
-    return table(ask, sql, {**since, "as_of": moment.isoformat()}, f"{part.title}, as of {moment:%Y-%m-%d %H:%M:%S} UTC")
+    return table(
+        ask, sql, {**since, "as_of": moment.isoformat()}, f"{part.title}, as of {moment:%Y-%m-%d %H:%M:%S} UTC"
+    )
 
 
 def show(tables: Mapping[str, Table], form: Format, out: TextIO) -> None:

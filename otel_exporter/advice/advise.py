@@ -38,7 +38,9 @@ def _all(calls: pl.DataFrame, price: Price) -> Iterator[Finding]:
         yield changes.caching(calls, price, model)
     for application, model in _waiting(paid):
         yield changes.batch(calls, price, application, model)
-    for (model,) in paid.filter(pl.col("fallback_from") != "").select("fallback_from").unique().sort("fallback_from").iter_rows():
+    for (model,) in (
+        paid.filter(pl.col("fallback_from") != "").select("fallback_from").unique().sort("fallback_from").iter_rows()
+    ):
         yield from _fallbacks(calls, paid, price, model)
     most = calls["attempt"].max()
     if isinstance(most, int):
@@ -50,9 +52,7 @@ def _dearest(paid: pl.DataFrame) -> list[tuple[str, str]]:
     return sums.sort("cost_usd", *_NAME, descending=[True, False, False]).select(_NAME).head(_MODELS).rows()  # type: ignore[return-value]
 
 
-def _models(
-    calls: pl.DataFrame, paid: pl.DataFrame, price: Price, provider: str, model: str
-) -> Iterator[Finding]:
+def _models(calls: pl.DataFrame, paid: pl.DataFrame, price: Price, provider: str, model: str) -> Iterator[Finding]:
     mine = paid.filter((pl.col("provider") == provider) & (pl.col("model") == model))
     other = _cheapest(paid, mine, price)
     if other is not None:
@@ -73,7 +73,9 @@ def _cheapest(paid: pl.DataFrame, mine: pl.DataFrame, price: Price) -> tuple[str
     """
     kinds = mine["operation"].unique()
     others = paid.filter(pl.col("operation").is_in(kinds.implode()) & (pl.col("model") != ""))
-    names = others.group_by(_NAME).len().sort("len", *_NAME, descending=[True, False, False]).select(_NAME).head(_OTHERS)
+    names = (
+        others.group_by(_NAME).len().sort("len", *_NAME, descending=[True, False, False]).select(_NAME).head(_OTHERS)
+    )
     if mine.is_empty():
         return None
     average = _average(mine)

@@ -18,7 +18,9 @@ from otel_exporter.failures import Reason, Refused
 from otel_exporter.render import Table
 
 PERIODS: Final = {"day": "1d", "week": "1w", "month": "1mo"}
-_SAID: Final = re.compile(r"(team|user_id|api_key_alias|application|project|cost_center)(?::(.+))?=([0-9.]+)/(day|week|month)")
+_SAID: Final = re.compile(
+    r"(team|user_id|api_key_alias|application|project|cost_center)(?::(.+))?=([0-9.]+)/(day|week|month)"
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ def refused(calls: pl.DataFrame, budget: Budget, timezone: str) -> pl.DataFrame:
     )
     over = spent.filter(pl.col("spent_usd") >= budget.limit_usd)
     reached = over.group_by(key).agg(pl.col("ended_at").min().alias("reached_at"))
-    return rows.join(reached, on=key).filter(pl.col("started_at") >= pl.col("reached_at")).sort("started_at", "call_key")
+    return (
+        rows.join(reached, on=key).filter(pl.col("started_at") >= pl.col("reached_at")).sort("started_at", "call_key")
+    )
 
 
 def table(calls: pl.DataFrame, gone: pl.DataFrame, budget: Budget) -> Table:

@@ -43,9 +43,7 @@ def fallback(calls: pl.DataFrame, price: Price, model: str, provider: str, other
     mine = billed(calls).filter(pl.col("fallback_from") == model)
     sums = compare(mine["cost_usd"], priced(as_model(mine, provider, other), price))
     config = litellm.fallback(model, other)
-    return Finding(
-        "fallback", model, f"falls back to {other}", **asdict(sums), assumption=_SAME_TOKENS, config=config
-    )
+    return Finding("fallback", model, f"falls back to {other}", **asdict(sums), assumption=_SAME_TOKENS, config=config)
 
 
 def batch(calls: pl.DataFrame, price: Price, application: str, model: str) -> Finding:
@@ -53,7 +51,9 @@ def batch(calls: pl.DataFrame, price: Price, application: str, model: str) -> Fi
     mine = billed(calls).filter((pl.col("application") == application) & (pl.col("model") == model))
     waits = mine.filter(~pl.col("streaming").fill_null(True))
     sums = compare(waits["cost_usd"], priced(waits.with_columns(service_tier=pl.lit("batch")), price))
-    assumption = "what was not streamed can wait up to 24 hours for its answer; calls that nobody says it of are left out"
+    assumption = (
+        "what was not streamed can wait up to 24 hours for its answer; calls that nobody says it of are left out"
+    )
     subject = f"{application or 'no application'}: {model}"
     return Finding("batch", subject, "batch API", **asdict(sums), assumption=assumption, config="")
 

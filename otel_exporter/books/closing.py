@@ -90,7 +90,8 @@ def _check_clock(store: Store, now: datetime) -> None:
     latest = store.arrow("SELECT max(posted_at) AS latest FROM otel.genai_ledger")["latest"].item()
     if latest is not None and latest > now + _AHEAD:
         raise Refused(
-            Reason.STORE, f"the ledger has postings of {latest:%Y-%m-%d %H:%M:%S} UTC, which is to come: check the clock"
+            Reason.STORE,
+            f"the ledger has postings of {latest:%Y-%m-%d %H:%M:%S} UTC, which is to come: check the clock",
         )
 
 

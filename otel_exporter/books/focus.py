@@ -113,7 +113,9 @@ def _what() -> dict[str, pl.Expr]:
         "ServiceName": pl.format("{} API", provider),
         "ChargeCategory": pl.lit("Usage"),
         "ChargeClass": pl.when(corrects).then(pl.lit("Correction")),
-        "ChargeDescription": pl.when(corrects).then(pl.format("{}, posted after it was closed", words)).otherwise(words),
+        "ChargeDescription": pl.when(corrects)
+        .then(pl.format("{}, posted after it was closed", words))
+        .otherwise(words),
         "ChargeFrequency": pl.lit("Usage-Based"),
         "PricingCategory": pl.lit("Standard"),
         "SkuId": pl.format("{}/{}", provider, _or_unknown("model")),

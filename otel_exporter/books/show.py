@@ -20,7 +20,6 @@ ORDER BY kind != 'usage', of_period, cost_usd DESC NULLS LAST, tenant, organizat
     provider, model"""
 
 
-
 def listed(ask: Ask) -> Table:
     """Every closed period."""
     return table(ask, _LIST, title="Statements")

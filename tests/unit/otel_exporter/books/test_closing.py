@@ -73,7 +73,9 @@ class Books:
         self.waiting.append(row)
 
     def _entered(self, call: str, version: int) -> int | None:
-        sql = "SELECT posted_at FROM otel.genai_ledger WHERE call_key = {k:String} AND version = {v:UInt64} AND sign = 1"
+        sql = (
+            "SELECT posted_at FROM otel.genai_ledger WHERE call_key = {k:String} AND version = {v:UInt64} AND sign = 1"
+        )
         found = self.parts.store.arrow(sql, {"k": call, "v": version})["posted_at"]
         return int(found[0].timestamp() * 1000 + 0.5) if len(found) else None
 
@@ -172,7 +174,12 @@ def test_an_adjustment_is_in_the_next_statement(parts: Assembly) -> None:
     """A late call, a new price, a call of another team, a call that was none: rows of kind adjustment in the next
     month's statement say what changed, and of which month; the closed month says what it said."""
     books = Books(parts)
-    for call, team, cost in (("a", "search", "1.25"), ("b", "search", "2"), ("c", "support", "4"), ("d", "support", "8")):
+    for call, team, cost in (
+        ("a", "search", "1.25"),
+        ("b", "search", "2"),
+        ("c", "support", "4"),
+        ("d", "support", "8"),
+    ):
         books.post(call, ("2026-01", team), Decimal(cost))
     books.close("2026-01")
     books.post("late", ("2026-01", "search"), Decimal("0.000000000001"))
