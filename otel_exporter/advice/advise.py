@@ -49,7 +49,7 @@ def _all(calls: pl.DataFrame, price: Price) -> Iterator[Finding]:
 
 def _dearest(paid: pl.DataFrame) -> list[tuple[str, str]]:
     sums = paid.group_by(_NAME).agg(pl.col("cost_usd").sum()).filter(pl.col("model") != "")
-    return sums.sort("cost_usd", *_NAME, descending=[True, False, False]).select(_NAME).head(_MODELS).rows()  # type: ignore[return-value]
+    return sums.sort("cost_usd", *_NAME, descending=[True, False, False]).select(_NAME).head(_MODELS).rows()
 
 
 def _models(calls: pl.DataFrame, paid: pl.DataFrame, price: Price, provider: str, model: str) -> Iterator[Finding]:
@@ -96,4 +96,4 @@ def _average(calls: pl.DataFrame) -> pl.DataFrame:
 def _waiting(paid: pl.DataFrame) -> list[tuple[str, str]]:
     """Applications and models with calls that were not streamed."""
     calm = paid.filter(~pl.col("streaming").fill_null(True) & (pl.col("service_tier") != "batch"))
-    return calm.select("application", "model").unique().sort("application", "model").rows()  # type: ignore[return-value]
+    return calm.select("application", "model").unique().sort("application", "model").rows()

@@ -58,9 +58,12 @@ def compare(actual: pl.Series, would_be: pl.Series) -> Sums:
     """What the calls cost, and what they would have cost; nulls on either side are counted, not added."""
     both = pl.DataFrame({"actual": actual, "would_be": would_be})
     known = both.drop_nulls()
-    return Sums(
-        known.height, known["actual"].sum() or NOTHING, known["would_be"].sum() or NOTHING, both.height - known.height
-    )
+    return Sums(known.height, _sum(known["actual"]), _sum(known["would_be"]), both.height - known.height)
+
+
+def _sum(dollars: pl.Series) -> Decimal:
+    found = dollars.sum()
+    return found if isinstance(found, Decimal) else NOTHING
 
 
 def table(findings: Iterable[Finding], *, brief: bool) -> Table:

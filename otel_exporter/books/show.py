@@ -12,7 +12,8 @@ from otel_exporter.failures import Reason, Refused
 from otel_exporter.render import Table
 
 DOCUMENTS: Final = ("csv", "parquet", "focus")
-_LIST: Final = """SELECT period, timezone, starts_at, ends_at, cut_at, unfinished, calls, cost_usd, row_count, csv_sha256
+_LIST: Final = """SELECT period, timezone, starts_at, ends_at, cut_at, unfinished, calls, cost_usd, row_count,
+    csv_sha256
 FROM genai_closing ORDER BY starts_at"""
 _ROWS: Final = f"""SELECT {", ".join(name for name in DERIVED["genai_statement"] if name != "closing_id")}
 FROM genai_statement WHERE closing_id = (SELECT closing_id FROM genai_closing WHERE period = {{period:String}})
@@ -41,7 +42,8 @@ def document(ask: Ask, period: str, form: str) -> bytes:
     Raises:
         Refused: the period was not closed, or what is stored has been altered since.
     """
-    sql = f"SELECT base64Encode({form}) AS document, {form}_sha256 AS digest FROM genai_closing WHERE period = {{period:String}}"
+    columns = f"base64Encode({form}) AS document, {form}_sha256 AS digest"
+    sql = f"SELECT {columns} FROM genai_closing WHERE period = {{period:String}}"
     found = table(ask, sql, {"period": period}).rows
     if not found:
         raise Refused(Reason.MALFORMED, f"{period} was not closed: tokentide statement list shows what was")

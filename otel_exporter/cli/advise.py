@@ -43,7 +43,7 @@ def advise(
     _show(found, form, otherwise="nothing would have been cheaper, as far as can be known\n")
 
 
-def what_if(
+def what_if(  # noqa: PLR0913, PLR0917 - options of a command
     model: Annotated[list[str] | None, typer.Option("--model", help="a=b: b answers instead of a.")] = None,
     fallback: Annotated[list[str] | None, typer.Option("--fallback", help="a=b: when a fails, b stands in.")] = None,
     retries: Annotated[int | None, typer.Option("--retries", min=0, help="So many retries at most.")] = None,

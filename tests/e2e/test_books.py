@@ -109,10 +109,12 @@ def test_what_if_beside_a_running_serve(tmp_path: Path) -> None:
             house.send("/v1/traces", body)
         house.wait_for("SELECT 1 FROM genai_calls HAVING count() > 100")
         span = ("--since", "2026-08-01", "--data-dir", data_dir)
-        swapped = json.loads(done("what-if", "--model", "gpt-4o=gpt-4o-mini", *span, "--format", "json", cwd=tmp_path))[
-            0
-        ]
-        assert Decimal(swapped["saved_usd"]) > 0 and "gpt-4o: gpt-4o-mini" in swapped["config"]
+        swapped = json.loads(
+            done(
+                "what-if", "--model", "claude-sonnet-4-5-20250929=gpt-4o-mini", *span, "--format", "json", cwd=tmp_path
+            )
+        )[0]
+        assert Decimal(swapped["saved_usd"]) > 0 and "claude-sonnet-4-5-20250929: gpt-4o-mini" in swapped["config"]
         text = done("what-if", "--budget", "team=0.01/day", *span, cwd=tmp_path)
         assert "Refused by $0.01 a day for each team" in text and "max_budget: 0.01" in text
         advice = json.loads(done("advise", *span, "--format", "json", cwd=tmp_path))

@@ -152,7 +152,7 @@ def test_prompt_caching() -> None:
 
 
 def test_what_is_cached_already_is_not_advised() -> None:
-    """Turns that read the cache, repeat less than providers cache, or do not repeat the turn before, stay as they are."""
+    """Turns that read the cache, repeat less than providers cache, or repeat no turn before stay as they are."""
     minute = timedelta(minutes=1)
     calls = history(
         call("big", 2_000, 200, "1", session_id="a", cache_write_tokens=2_000),
@@ -217,7 +217,7 @@ def test_what_is_no_budget_says_so(text: str) -> None:
 
 
 def test_everything_at_once() -> None:
-    """`advise` finds each of them, tenant by tenant, never of another tenant's calls, and nothing that saves nothing."""
+    """`advise` finds each of them, tenant by tenant, of their own calls only, and nothing that saves nothing."""
     calls = history(
         call("gpt-4o", 1_000_000, 100_000, "3.50", streaming=False, application="a"),
         call("gpt-4o-mini", 1_000_000, 100_000, "0.21"),

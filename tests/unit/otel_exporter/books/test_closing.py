@@ -136,7 +136,7 @@ _STEPS = st.lists(st.one_of(_POST, _POST, _POST, _TAKE, _OTHERS), max_size=8)
 @given(st.lists(_STEPS, min_size=4, max_size=4))
 def test_every_dollar_is_in_one_statement(parts: Assembly, lives: Sequence[Sequence[Any]]) -> None:
     """Whatever is posted, reversed, repriced, moved or merged between closings: all statements and what is still open
-    add up to the ledger, to the last digit; statements written stay the same bytes; what stood at each cut can be asked.
+    add up to the ledger, to the last digit; statements written stay the same bytes; what stood at a cut can be asked.
     """
     books = Books(parts)
     for steps, month in zip(lives, (*MONTHS, None), strict=True):
@@ -184,7 +184,7 @@ def test_an_adjustment_is_in_the_next_statement(parts: Assembly) -> None:
     books.close("2026-01")
     books.post("late", ("2026-01", "search"), Decimal("0.000000000001"))
     books.post("a", ("2026-01", "search"), Decimal("1.5"))
-    books.post("c", ("2026-01", "search"), Decimal("4"))
+    books.post("c", ("2026-01", "search"), Decimal(4))
     books.take_back("d")
     books.post("x", ("2026-02", "search"), None)
     books.close("2026-02")
