@@ -38,6 +38,8 @@ FAMILIES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "alerts": {"alert_state": "active_at"},
 }
+#: Tables that nothing is ever dropped from: the books, and what was migrated.
+FOR_EVER: Final = frozenset({"genai_closing", "genai_statement", "schema_migrations"})
 _DEFINED: Final = """
 SELECT name, create_table_query AS definition FROM system.tables WHERE database = {database:String}
 """
