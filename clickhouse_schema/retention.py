@@ -31,9 +31,16 @@ FAMILIES: Final[Mapping[str, Mapping[str, str]]] = {
     "rollup_day": {"genai_rollup_day": "bucket", "genai_values_counted": "day"},
     "rollup_end_user": {"genai_rollup_end_user": "bucket"},
     "imports": {"genai_names": "imported_at", "genai_agreement": "compared_at"},
-    "foresight": {"genai_forecast": "bucket", "genai_budget": "as_of", "genai_anomaly": "started_at"},
+    "foresight": {
+        "genai_forecast": "bucket",
+        "genai_budget": "as_of",
+        "genai_anomaly": "started_at",
+        "genai_advice": "computed_at",
+    },
     "alerts": {"alert_state": "active_at"},
 }
+#: Tables that nothing is ever dropped from: the books, and what was migrated.
+FOR_EVER: Final = frozenset({"genai_closing", "genai_statement", "schema_migrations"})
 _DEFINED: Final = """
 SELECT name, create_table_query AS definition FROM system.tables WHERE database = {database:String}
 """

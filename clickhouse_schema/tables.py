@@ -121,11 +121,68 @@ _ANOMALY: Final[list[tuple[str, pl.DataType | type[pl.DataType]]]] = [
     ("note", pl.String),
     ("updated_at", _MOMENT),
 ]
+_DOCUMENTS: Final = ("csv", "parquet", "focus")
+_CLOSING: Final[list[tuple[str, pl.DataType | type[pl.DataType]]]] = [
+    ("closing_id", pl.String),
+    ("period", pl.String),
+    ("timezone", pl.String),
+    ("starts_at", _MOMENT),
+    ("ends_at", _MOMENT),
+    ("cut_at", _MOMENT),
+    ("unfinished", pl.Boolean),
+    ("row_count", pl.UInt64),
+    ("calls", pl.Int64),
+    ("cost_usd", MONEY),
+    *((f"{name}_sha256", pl.String) for name in _DOCUMENTS),
+    *((name, pl.Binary) for name in _DOCUMENTS),
+]
+_STATEMENT: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    **dict.fromkeys(
+        (
+            "closing_id", "period", "kind", "of_period", "tenant", "organization", "cost_center", "team", "project",
+            "provider", "model",
+        ),
+        pl.String,
+    ),
+    **dict.fromkeys(
+        (
+            "calls", "errors", "unpriced_calls", "input_tokens", "cache_read_tokens", "cache_write_tokens",
+            "output_tokens", "reasoning_tokens",
+        ),
+        pl.Int64,
+    ),
+    **dict.fromkeys(
+        (
+            "cost_usd", "cost_input_usd", "cost_output_usd", "cost_cache_usd", "cost_other_usd", "discount_usd",
+            "margin_usd", "saved_usd",
+        ),
+        MONEY,
+    ),
+}  # fmt: skip
+_ADVICE: Final[list[tuple[str, pl.DataType | type[pl.DataType]]]] = [
+    ("computed_at", _MOMENT),
+    ("tenant", pl.String),
+    ("since", _MOMENT),
+    ("until", _MOMENT),
+    ("kind", pl.String),
+    ("subject", pl.String),
+    ("change", pl.String),
+    ("calls", pl.UInt64),
+    ("actual_usd", MONEY),
+    ("would_be_usd", MONEY),
+    ("saved_usd", MONEY),
+    ("unknown_calls", pl.UInt64),
+    ("assumption", pl.String),
+    ("config", pl.String),
+]
 #: Tables that are computed from the others, not landed: the frame each takes.
 DERIVED: Final[dict[str, pl.Schema]] = {
     "genai_forecast": pl.Schema(_FORECAST),
     "genai_budget": pl.Schema(_BUDGET),
     "genai_anomaly": pl.Schema(_ANOMALY),
+    "genai_closing": pl.Schema(_CLOSING),
+    "genai_statement": pl.Schema(_STATEMENT),
+    "genai_advice": pl.Schema(_ADVICE),
 }
 #: Insert columns of every table.
 INSERTED: Final[dict[str, tuple[str, ...]]] = {

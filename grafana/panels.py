@@ -38,6 +38,7 @@ FEATURES: Final = {
     "tools": "tool spans in the traces",
     "coding agents": "Claude Code, Codex, Copilot or Gemini CLI",
     "forecasting": "the forecasting job",
+    "advice": "the advice job",
     "alerting": "the alerting job",
     "self-monitoring": "Tokentide's own metrics, which `serve` writes unless self_monitoring.enabled is off",
     "trace": "calls that arrive as spans",

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from otel_exporter import runfile
 from otel_exporter.failures import Reason, Refused, RetryLater
@@ -111,18 +111,26 @@ def live(running: runfile.Running) -> AskIn:
     """Ask a live `serve` through its health address."""
 
     def ask(sql: str, parameters: Mapping[str, str], fmt: str = ROWS, /) -> bytes:
-        body = json.dumps({"sql": sql, "parameters": dict(parameters), "format": fmt})
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {running.token}"}
-        address = running.local_health
-        with closing(http.client.HTTPConnection(address, timeout=_LONGEST_SECONDS + 10)) as connection:
-            connection.request("POST", "/api/query", body, headers)
-            response = connection.getresponse()
-            answer = response.read()
-        if response.status != 200:
-            raise _failure(response.status, answer)
-        return answer
+        question = {"sql": sql, "parameters": dict(parameters), "format": fmt}
+        return tell(running, "/api/query", question, _LONGEST_SECONDS + 10)
 
     return ask
+
+
+def tell(running: runfile.Running, path: str, said: Mapping[str, Any], seconds: float) -> bytes:
+    """What a live `serve` answers to ``said`` at ``path`` of its health address.
+
+    Raises:
+        Refused, RetryLater: what it said it cannot do.
+    """
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {running.token}"}
+    with closing(http.client.HTTPConnection(running.local_health, timeout=seconds)) as connection:
+        connection.request("POST", path, json.dumps(said), headers)
+        response = connection.getresponse()
+        answer = response.read()
+    if response.status != 200:
+        raise _failure(response.status, answer)
+    return answer
 
 
 def _failure(status: int, answer: bytes) -> Refused | RetryLater:

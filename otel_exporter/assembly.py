@@ -17,6 +17,7 @@ from clickhouse_schema.store import Store
 from clickhouse_schema.tables import INSERTED
 from otel_exporter import pricebook
 from otel_exporter.asking import opened
+from otel_exporter.books.record import last_cut
 from otel_exporter.chains import chains, keeps_content
 from otel_exporter.commit import GroupCommit, Tables
 from otel_exporter.content_shelf import ContentShelf
@@ -24,6 +25,7 @@ from otel_exporter.decode import Decoder
 from otel_exporter.enrichment import Attribution, sources
 from otel_exporter.identity import Directory, Keyring
 from otel_exporter.poster import LedgerPoster
+from otel_exporter.posting_clock import PostingClock
 from otel_exporter.reconcile import Reconciler
 from otel_exporter.spool import Spool, survey
 from otel_exporter.writer import Writer
@@ -43,6 +45,7 @@ class Assembly:
     commit: GroupCommit
     writer: Writer
     price: Price
+    clock: PostingClock
     keys: Keyring
     directory: Directory | None  # None: the data are on a server
     attribution: Attribution
@@ -92,16 +95,20 @@ def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling
         spool = stack.enter_context(closing(Spool(settings.store.data_dir / "spool", settings.spool.max_bytes)))
         keys = Keyring(settings.key_file)
         directory = _directory(settings, store, keys) if store.is_embedded else None
-        admit = directory.admit if directory else (lambda _tenant: None)
+        admit = directory.admit if directory else _everybody
         shelf = ContentShelf() if keeps_content(settings) else None
         chain, tenants = chains(settings)
         commit = GroupCommit(Decoder(engine).decode, chain, spool, watcher.committed, shelf, tenants, admit)
         price = price_book(settings).price
         attributed = attribution(settings)
         decide = _both(attributed, price)
-        poster = LedgerPoster(store, decide, watcher.posted)
-        writer = Writer(spool, store, poster, repairs=Reconciler(store, decide) if reconciling else dict)
-        yield Assembly(store, spool, commit, writer, price, keys, directory, attributed, decide)
+        clock = PostingClock()
+        if (cut := last_cut(store)) is not None:
+            clock.after(cut)
+        poster = LedgerPoster(store, decide, watcher.posted, clock)
+        repairs = Reconciler(store, decide, now=clock) if reconciling else dict
+        writer = Writer(spool, store, poster, repairs=repairs, now=clock)
+        yield Assembly(store, spool, commit, writer, price, clock, keys, directory, attributed, decide)
 
 
 _TENANTS: Final = " UNION DISTINCT ".join(
@@ -122,6 +129,10 @@ def _directory(settings: Settings, store: Store, keys: Keyring) -> Directory:
         return tenants | ({settings.ingest.tenant} if store.arrow(_RECORDS).height else set())
 
     return Directory(data_dir, keys, found)
+
+
+def _everybody(_tenant: str) -> None:
+    """On a server row policies keep tenants apart."""
 
 
 def attribution(settings: Settings) -> Attribution:

@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -115,13 +116,20 @@ class Freezer:
     """Makes batches out of the oldest segments of a spool."""
 
     def __init__(
-        self, spool: Spool, directory: Path, poster: Poster, marks: Callable[[], Marks], bounds: Bounds
+        self,
+        spool: Spool,
+        directory: Path,
+        poster: Poster,
+        marks: Callable[[], Marks],
+        bounds: Bounds,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self._spool = spool
         self._directory = directory
         self._poster = poster
         self._marks = marks
         self._bounds = bounds
+        self._now = now
 
     def freeze(self) -> FrozenBatch | None:
         """Freeze the oldest segments; None when there are none.
@@ -169,12 +177,18 @@ class Freezer:
         observed: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
         for segment, content in zip(segments, contents, strict=True):
             for table, rows in content.items():
-                (observed[segment.tenant] if table == OBSERVATIONS else parts[table]).append(rows)
+                (observed[segment.tenant] if table == OBSERVATIONS else parts[table]).append(self._stamped(table, rows))
         for tenant, observations in observed.items():
             for table, rows in self._poster.entries(tenant, pl.concat(observations)).items():
                 tables.check(table, rows)
                 parts[table].append(rows)
         return {table: _joined(table, rows) for table, rows in parts.items()}
+
+    def _stamped(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
+        """Entries that waited in the spool are posted now, not when somebody computed them: the books have a cut."""
+        if table != "genai_ledger" or self._now is None:
+            return rows
+        return rows.with_columns(posted_at=pl.lit(self._now()).cast(rows.schema["posted_at"]))
 
     def _write(self, directory: Path, batch: str, frames: Mapping[str, pl.DataFrame]) -> Iterator[Insert]:
         marks = self._marks()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -20,6 +21,8 @@ from otel_exporter.telemetry import exposition
 #: SQL, its parameters and `asking.ROWS` or `asking.PARQUET` to the answer, as `otel_exporter.asking` reads it.
 Ask = Callable[[str, Mapping[str, str], str], bytes]
 Explain = Callable[[Exception], str | None]
+#: Closes a month of the books (its name, whether though it is not over): the closing as JSON has it.
+Close = Callable[[str, bool], Mapping[str, Any]]
 
 LOCALHOST: Final = "127.0.0.1"
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -38,7 +41,7 @@ class Readiness(Protocol):
 class Door:
     """One HTTP server. `open` returns the addresses it listens on."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the door needs, each by its name
         self,
         settings: HealthSettings,
         ready: Readiness,
@@ -46,12 +49,14 @@ class Door:
         token: str,
         explain: Explain,
         pages: Pages | None = None,
+        *,
+        close: Close | None = None,
         keys: Keyring | None = None,
         tls: Tls | None = None,
     ) -> None:
         self._settings = settings
         self._ready = ready
-        self._questions = _Questions(ask, token, explain)
+        self._questions = _Questions(ask, token, explain, close)
         self._pages = pages
         self._keys = keys
         self._tls = tls
@@ -98,6 +103,7 @@ class Door:
         application.router.add_get("/healthz", _alive)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_post("/api/query", self._questions.answer)
+        application.router.add_post("/api/close", self._questions.close)
         if self._pages:
             self._pages.add_to(application.router)
         return application
@@ -127,35 +133,55 @@ async def _alive(_: web.Request) -> web.Response:
 
 
 class _Questions:
-    """`POST /api/query`: read-only SQL for commands of the same user, who alone can read the token in the run file."""
+    """`POST /api/query`, read-only SQL, and `POST /api/close`, which closes a month of the books.
 
-    def __init__(self, ask: Ask, token: str, explain: Explain) -> None:
+    For commands of the same user, who alone can read the token in the run file.
+    """
+
+    def __init__(self, ask: Ask, token: str, explain: Explain, close: Close | None) -> None:
         self._ask = ask
+        self._close = close
         self._token = token.encode()
         self._explain = explain
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def answer(self, request: web.Request) -> web.Response:
         """The answer, or 401, 403, 400 with a sentence under ``error``."""
+        if (turned_away := self._turned_away(request)) is not None:
+            return turned_away
+        question = await _question(request)
+        if question is None:
+            return _error(400, 'the body must be {"sql": text, "parameters": {name: text}, "format": name}')
+        sql, parameters, fmt = question
+        async with self._slots:
+            return await self._reply(lambda: self._ask(sql, parameters, fmt), _MEDIA[fmt])
+
+    async def close(self, request: web.Request) -> web.Response:
+        """The closing, or 401, 403, 400 with a sentence under ``error``."""
+        if (turned_away := self._turned_away(request)) is not None:
+            return turned_away
+        asked = await _closing(request)
+        if asked is None or (close := self._close) is None:
+            return _error(400, 'the body must be {"period": month, "unfinished": bool}')
+        period, unfinished = asked
+        return await self._reply(lambda: json.dumps(close(period, unfinished)).encode(), "application/json")
+
+    def _turned_away(self, request: web.Request) -> web.Response | None:
         if not is_loopback(request.remote or ""):
             return _error(403, "questions are answered on this machine only")
         if not self._is_known(request.headers.get("Authorization", "")):
             return _error(401, "the token of the run file is missing or wrong; keys ask ClickHouse's HTTP interface")
-        question = await _question(request)
-        if question is None:
-            return _error(400, 'the body must be {"sql": text, "parameters": {name: text}, "format": name}')
-        async with self._slots:
-            return await self._reply(*question)
+        return None
 
-    async def _reply(self, sql: str, parameters: Mapping[str, str], fmt: str) -> web.Response:
+    async def _reply(self, work: Callable[[], bytes], media: str) -> web.Response:
         try:
-            body = await asyncio.to_thread(self._ask, sql, parameters, fmt)
+            body = await asyncio.to_thread(work)
         except Exception as error:
             sentence = self._explain(error)
             if sentence is None:
                 raise
             return _error(400, sentence)
-        return web.Response(body=body, content_type=_MEDIA[fmt])
+        return web.Response(body=body, content_type=media)
 
     def _is_known(self, authorization: str) -> bool:
         scheme, _, token = authorization.partition(" ")
@@ -171,6 +197,15 @@ async def _question(request: web.Request) -> tuple[str, Mapping[str, str], str] 
     except (ValueError, KeyError, AttributeError, TypeError):
         pass
     return None
+
+
+async def _closing(request: web.Request) -> tuple[str, bool] | None:
+    try:
+        body: Any = await request.json()
+        period, unfinished = body["period"], body.get("unfinished", False)
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return None
+    return (period, unfinished) if isinstance(period, str) and isinstance(unfinished, bool) else None
 
 
 def _error(status: int, sentence: str) -> web.Response:

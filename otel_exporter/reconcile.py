@@ -168,10 +168,17 @@ class Reconciler:
     Whatever fails here must not stop the writer: it is logged and tried again later.
     """
 
-    def __init__(self, store: Store, price: Price, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: Store,
+        price: Price,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._store = store
         self._price = price
         self._clock = clock
+        self._now = now
         self._due = clock()
         self._looked = LONG_AGO
         self._compared = False
@@ -180,7 +187,7 @@ class Reconciler:
         """Table to entries that mend what is broken; nothing while it is not yet time to look again."""
         if self._clock() < self._due:
             return {}
-        now = datetime.now(UTC)
+        now = self._now()
         try:
             entries = self._mend(now)
             self._mend_rollups(now)

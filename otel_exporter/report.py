@@ -10,6 +10,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final, TextIO
 
 from otel_exporter.asking import Ask, table
+from otel_exporter.books.as_of import CALLS_AS_OF
 from otel_exporter.failures import Reason, Refused
 from otel_exporter.render import Format, Table, render, write_json
 
@@ -91,14 +92,24 @@ def since(text: str, now: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def build(ask: Ask, start: datetime) -> dict[str, Table]:
-    """Every part of the report by its name, over the calls that started at or after ``start``."""
-    return {part.name: answer(ask, part, start) for part in PARTS}
+def build(ask: Ask, start: datetime, as_of: datetime | None = None) -> dict[str, Table]:
+    """Every part of the report by its name, over the calls that started at or after ``start``.
+
+    ``as_of``: as the calls stood then; None is now.
+    """
+    return {part.name: answer(ask, part, start, as_of) for part in PARTS}
 
 
-def answer(ask: Ask, part: Part, start: datetime) -> Table:
+def answer(ask: Ask, part: Part, start: datetime, as_of: datetime | None = None) -> Table:
     """One part of the report."""
-    return table(ask, part.sql, {"since": start.astimezone(UTC).isoformat()}, part.title)
+    since = {"since": start.astimezone(UTC).isoformat()}
+    if as_of is None:
+        return table(ask, part.sql, since, part.title)
+    sql = part.sql.replace("FROM genai_calls AS c", f"FROM {CALLS_AS_OF} AS c")
+    moment = as_of.astimezone(UTC)
+    return table(
+        ask, sql, {**since, "as_of": moment.isoformat()}, f"{part.title}, as of {moment:%Y-%m-%d %H:%M:%S} UTC"
+    )
 
 
 def show(tables: Mapping[str, Table], form: Format, out: TextIO) -> None:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from otel_exporter import runfile
+from otel_exporter.advice import job as advice
 from otel_exporter.alerts import Alerting
 from otel_exporter.asking import Ask, AskIn, bounded
 from otel_exporter.assembly import Assembly, Watchers, assembled
+from otel_exporter.books import desk
 from otel_exporter.checklist import Checklist
 from otel_exporter.cli.sentences import explain
 from otel_exporter.endpoint.choices import Bounds
@@ -26,7 +28,7 @@ from otel_exporter.endpoint.request import Sizes
 from otel_exporter.endpoint.users import User, Users
 from otel_exporter.failures import Reason, Refused
 from otel_exporter.foresight import Foresight
-from otel_exporter.health import LOCALHOST, Door
+from otel_exporter.health import LOCALHOST, Close, Door
 from otel_exporter.identity import Keyring
 from otel_exporter.identity.quotas import Limit, Quotas
 from otel_exporter.pipeline import Pipeline
@@ -132,7 +134,17 @@ class Service:
                 if said.dashboards
                 else None
             )
-            health = Door(said, ready, ask, token, _sentence, pages, parts.keys, _tls(said.tls))
+            health = Door(
+                said,
+                ready,
+                ask,
+                token,
+                _sentence,
+                pages,
+                close=self._closing(parts),
+                keys=parts.keys,
+                tls=_tls(said.tls),
+            )
             addresses = await health.open()
             doors.push_async_callback(health.close)
             addresses |= await self._ask(doors, parts, users)
@@ -145,6 +157,10 @@ class Service:
             addresses |= await self._receive(doors, pipeline, token, parts.keys)
             yield addresses
 
+    def _closing(self, parts: Assembly) -> Close:
+        timezone = self._settings.books.timezone
+        return lambda period, unfinished: desk.closed(parts, period, timezone, unfinished=unfinished)
+
     def _schedule(self, parts: Assembly, pipeline: Pipeline) -> Callable[[], None]:
         """Start what is done on a schedule; how to stop it.
 
@@ -154,6 +170,7 @@ class Service:
         self._reloading = Reloading(self._settings, parts.attribution, self._written)
         foresight = Foresight(self._settings, parts.store)
         jobs: list[Job] = [*foresight.jobs(), *self._own.jobs(pipeline), self._reloading.job]
+        jobs += advice.jobs(self._settings.advice, parts.store, parts.price)
         alerting = None
         if self._settings.alerting.enabled:
             alerting = Alerting(self._settings, parts.store, parts.spool, lambda: scheduler.failing)

@@ -13,8 +13,10 @@ import random
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -26,6 +28,7 @@ from clickhouse_schema.tables import DATABASE
 from otel_exporter import durable, freeze
 from otel_exporter.deadletter import Explanation
 from otel_exporter.failpoints import reach
+from otel_exporter.failures import Reason, RetryLater
 from otel_exporter.footprint import Footprints, Queries
 from otel_exporter.freeze import Bounds, Freezer, FrozenBatch, Insert, Poster
 from otel_exporter.spool import Spool
@@ -102,6 +105,7 @@ class Writer:
         every: seconds between two batches when there is no backlog.
         repairs: rows (by table) to post before the next batch, mostly none. Asked only while no batch is in doubt,
             so that it sees all that was posted and nothing is posted before what it answers.
+        now: when a posting is made, for entries that waited in the spool; None leaves them as they are.
     """
 
     def __init__(
@@ -114,6 +118,7 @@ class Writer:
         tolerance: Tolerance | None = None,
         every: float = 1.0,
         repairs: Callable[[], Mapping[str, pl.DataFrame]] = dict,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self.state = State("idle")
         self._spool = spool
@@ -121,7 +126,7 @@ class Writer:
         self._footprints = Footprints(store, DATABASE)
         self._batches = spool.directory / "batches"
         self._batches.mkdir(exist_ok=True)
-        self._freezer = Freezer(spool, self._batches, poster, self._footprints.marks, bounds or Bounds())
+        self._freezer = Freezer(spool, self._batches, poster, self._footprints.marks, bounds or Bounds(), now)
         self._tolerance = tolerance or Tolerance()
         self._every = every
         self._repairs = repairs
@@ -147,6 +152,29 @@ class Writer:
             if self.state.name == "backing_off":
                 time.sleep(min(pause, left))
         return True
+
+    @contextmanager
+    def standstill(self, seconds: float) -> Iterator[None]:
+        """While the block runs nothing is posted, and everything acknowledged before it is in the store.
+
+        Raises:
+            WriterStopped: a person must look; `state` says why.
+            RetryLater: ClickHouse did not take what waits within ``seconds``.
+        """
+        newest = max((segment.id for segment in self._spool.segments()), default="")
+        until = time.monotonic() + seconds
+        while True:
+            with self._turn:
+                if self._batch is None and all(segment.id > newest for segment in self._spool.segments()):
+                    yield
+                    return
+            pause = self._attempt()
+            if self.state.name == "stopped":
+                raise WriterStopped(self.state.reason)
+            if time.monotonic() > until:
+                raise RetryLater(Reason.STORE, "ClickHouse does not take what is acknowledged; it stays in the spool")
+            if self.state.name == "backing_off":
+                time.sleep(min(pause, 1.0))
 
     def step(self) -> bool:
         """Write one batch; False when there was nothing to write.

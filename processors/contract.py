@@ -179,6 +179,12 @@ BOOKKEEPING: Final[tuple[Column, ...]] = (
         "one map per observation: everything it said, so that the join can be computed again",
     ),
     Column("posted_at", "DateTime64(3, 'UTC')", pl.Datetime("ms", "UTC"), "when this entry was posted"),
+    Column(
+        "entered_at",
+        "Nullable(DateTime64(3, 'UTC'))",
+        pl.Datetime("ms", "UTC"),
+        "of a reversal: when the entry it takes back was posted",
+    ),
     Column("version", "UInt64", pl.UInt64, "hash of the entry's content"),
     Column("sign", "Int8", pl.Int8, "+1 entry, -1 reversal"),
 )

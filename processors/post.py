@@ -39,7 +39,7 @@ _PRICED: Final = (
 _SETTLED: Final = (*_PRICED, *NAMES, *OWN, "labels")
 _NO_LABELS: Final = pl.lit([], pl.List(pl.Struct({"key": pl.String, "value": pl.String}))).cast(MAP)
 _TOKEN_COLUMNS: Final = tuple(column.name for column in SAID if column.group is Group.TOKENS)
-_CONTENT: Final = [name for name in LEDGER_COLUMNS if name not in ("posted_at", "version", "sign")]
+_CONTENT: Final = [name for name in LEDGER_COLUMNS if name not in ("posted_at", "entered_at", "version", "sign")]
 
 
 def handles(observations: pl.DataFrame) -> list[str]:
@@ -238,6 +238,7 @@ def _versioned(calls: pl.DataFrame, posted_at: datetime) -> pl.DataFrame:
     entries = calls.with_columns(
         labels=pl.col("labels").fill_null(_NO_LABELS),
         posted_at=pl.lit(posted_at).cast(LEDGER_SCHEMA["posted_at"]),
+        entered_at=pl.lit(None, LEDGER_SCHEMA["entered_at"]),
         sign=pl.lit(1, pl.Int8),
     )
     content = entries.select(name for name in _CONTENT if name not in ("said", "labels"))
@@ -262,7 +263,9 @@ def _entries(calls: pl.DataFrame, live: pl.DataFrame, posted_at: datetime) -> pl
     entry = ["tenant", "call_key", "version"]
     gone = live.join(calls, on=entry, how="anti", maintain_order="left")
     reversals = gone.with_columns(
-        sign=pl.lit(-1, pl.Int8), posted_at=pl.lit(posted_at).cast(LEDGER_SCHEMA["posted_at"])
+        sign=pl.lit(-1, pl.Int8),
+        posted_at=pl.lit(posted_at).cast(LEDGER_SCHEMA["posted_at"]),
+        entered_at=pl.col("posted_at"),
     )
     new = calls.join(live, on=entry, how="anti", maintain_order="left")
     return pl.concat([reversals.select(LEDGER_COLUMNS), new])

@@ -63,6 +63,7 @@ def _negations(entries: pl.DataFrame, posted_at: datetime) -> pl.DataFrame:
         one_each.with_columns(
             sign=-pl.col("net").sign().cast(pl.Int8),
             posted_at=pl.lit(posted_at).cast(LEDGER_SCHEMA["posted_at"]),
+            entered_at=pl.when((pl.col("net") > 0) & (pl.col("sign") > 0)).then("posted_at").otherwise("entered_at"),
             times=times,
         )
         .explode("times")

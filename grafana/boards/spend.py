@@ -170,6 +170,18 @@ SELECT {named("r.model")} AS model, sum(r.cache_read_tokens) AS cache_read_token
 GROUP BY model
 HAVING cache_read_tokens > 0
 ORDER BY saved_usd DESC"""
+_SINCE: Final = f"""a.computed_at >= $__toTime - INTERVAL 40 DAY AND a.computed_at <= $__toTime
+  AND {_TENANT.format("a")} AND {_EVERYTHING}"""
+_CHEAPER: Final = f"""
+SELECT a.kind AS kind, a.subject AS subject, a.change AS change, toFloat64(a.saved_usd) AS saved_usd,
+  toFloat64(a.actual_usd) AS actual_usd, a.calls AS calls, a.unknown_calls AS unknown_calls, a.assumption AS assumption
+FROM otel.genai_advice AS a
+WHERE {_SINCE}
+  AND (a.tenant, a.computed_at) IN (
+    SELECT a.tenant, max(a.computed_at) FROM otel.genai_advice AS a WHERE {_SINCE} GROUP BY a.tenant
+  )
+ORDER BY a.saved_usd DESC
+LIMIT 5"""
 _WHO = f"""
 SELECT {TIME} AS time,
   multiIf(r.team != '' OR r.cost_center != '' OR r.project != '', 'allocated',
@@ -357,6 +369,20 @@ BOARD: Final = Board(
             },
             width=16,
             needs=["prompt cache"],
+        ),
+        rows(
+            "What would have been cheaper",
+            "The five changes that would have saved most on the calls of the last days, as computed once a day, and what "
+            "each assumes. Savings of two lines do not add up. `tokentide what-if` shows the configuration that does it.",
+            _CHEAPER,
+            {
+                "saved_usd": "currencyUSD",
+                "actual_usd": "currencyUSD",
+                "calls": "short",
+                "unknown_calls": "short",
+            },
+            width=24,
+            needs=["advice"],
         ),
         row("Who pays"),
         lines(

@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from otel_exporter.cli import (
+    advise,
     alerts,
     anomalies,
     budgets,
+    close,
     compare,
     config,
     demo,
@@ -48,6 +50,9 @@ for command in (
     report.report,
     budgets.budgets,
     anomalies.anomalies,
+    close.close,
+    advise.advise,
+    advise.what_if,
     explain.explain,
     reprice.reprice,
     reattribute.reattribute,
@@ -56,6 +61,7 @@ for command in (
 ):
     app.command()(command)
 for group in (
+    close.app,
     import_.app,
     compare.app,
     forecast.app,

@@ -17,6 +17,7 @@ def report(
     unpriced: Annotated[
         bool, typer.Option("--unpriced", help="Models without a price, with calls and tokens.")
     ] = False,
+    as_of: Annotated[str, typer.Option(help="As the calls stood then: a date, a time, or 90m, 12h, 30d ago.")] = "",
     config: ConfigFile = None,
     data_dir: DataDir = None,
     clickhouse_url: ClickhouseUrl = None,
@@ -26,9 +27,11 @@ def report(
     from otel_exporter import report as reporting
     from otel_exporter.asking import asking
 
-    start = reporting.since(since, datetime.now(UTC))
+    now = datetime.now(UTC)
+    moment = reporting.since(as_of, now) if as_of else None
+    start = reporting.since(since, moment or now)
     with asking(settings_for(config, data_dir, clickhouse_url)) as ask:
         if unpriced:
-            render(reporting.answer(ask, reporting.UNPRICED_MODELS, start), form)
+            render(reporting.answer(ask, reporting.UNPRICED_MODELS, start, moment), form)
         else:
-            reporting.show(reporting.build(ask, start), form, sys.stdout)
+            reporting.show(reporting.build(ask, start, moment), form, sys.stdout)

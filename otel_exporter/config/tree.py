@@ -12,7 +12,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from otel_exporter.config.advice import AdviceSettings
 from otel_exporter.config.alerting import AlertingSettings
+from otel_exporter.config.books import BookSettings
 from otel_exporter.config.budgets import BudgetSettings
 from otel_exporter.config.enrichment import EnrichmentSettings
 from otel_exporter.config.foresight import AnomalySettings, ForecastSettings
@@ -389,6 +391,8 @@ class Settings(Section):
     self_monitoring: SelfMonitoringSettings = Field(
         default=SelfMonitoringSettings(), description="Own metrics in the own store."
     )
+    advice: AdviceSettings = Field(default=AdviceSettings(), description="Advice: see [advice](advice.md).")
+    books: BookSettings = Field(default=BookSettings(), description="Closing months: see [books](books.md).")
     log: LogSettings = Field(default=LogSettings(), description="Our own log.")
 
     @property

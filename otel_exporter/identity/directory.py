@@ -38,11 +38,13 @@ class Directory:
             self._record(self._written)
 
     def admit(self, tenant: str) -> None:
-        """Let ``tenant`` write.
+        """Let ``tenant`` write. Without a name it is the service itself: its own metrics are nobody's.
 
         Raises:
             Refused: another tenant has a key to read what is here.
         """
+        if not tenant:
+            return
         if self._keyring.tenants(Scope.QUERY) - {tenant}:
             raise Refused(
                 Reason.FORBIDDEN, f"This data directory belongs to another tenant, so nothing is taken: {_REMEDY}."

@@ -174,4 +174,10 @@ SELECT toDateTime64($end, 9, 'UTC'), 'DEMO', 'run-1', 'litellm', c.1, c.2, toDat
   - toIntervalDay(days), usd, usd, -0.01, 0.02, -0.01, 0.01, -0.01, 0.01, -0.01, 0, 40, 40, 1, 1
 FROM (SELECT arrayJoin([('total', ''), ('team', 'search'), ('team', '')]) AS c, toDecimal64(1.5, 2) AS usd, arrayJoin([1, 2, 3]) AS days)
 """
-_ROWS = (_FORECAST, _BUDGET, _ANOMALY, _ALERT, _ENTRIES, _AGREEMENT)
+_ADVICE = """
+INSERT INTO otel.genai_advice
+SELECT toDateTime64($end - 7200, 3, 'UTC'), 'planted', toDateTime($end, 'UTC') - INTERVAL 30 DAY, toDateTime($end, 'UTC'),
+  'model', concat('big-', toString(number)), 'small instead', 10, 5 + number, 1, 4 + number, 2, 'as many tokens', ''
+FROM numbers(7)
+"""
+_ROWS = (_FORECAST, _BUDGET, _ANOMALY, _ALERT, _ENTRIES, _AGREEMENT, _ADVICE)

@@ -154,6 +154,9 @@ def test_a_rollup_is_filled_from_an_older_ledger(blank: Store, tmp_path: Any) ->
     known = runner.migrations()
     first = next(place for place, each in enumerate(known) if each.name.startswith("genai_rollup"))
     runner.apply(blank, known[:first])
+    for migration in known:
+        if migration.name.endswith("_entered_at"):  # files are written with the columns of today
+            blank.command(migration.statement)
     file = tmp_path / "block.arrow"
     entries = [
         _entry(number, random.Random(number)) | {"started_at": rows.NOW - number * 10**9} for number in range(50)

@@ -1,0 +1,1 @@
+"""Advice with a number: what a change would have cost or saved on the calls of a period (docs/advice.md)."""
