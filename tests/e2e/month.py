@@ -41,9 +41,9 @@ TEAMS: Final = {
     "support": Team(office=14, night=10, budget_usd=850),
     "data": Team(office=2, night=0.5, batch=230, budget_usd=750),
     SPIKED: Team(office=12, night=1.5, budget_usd=380),
-    OVERRUN: Team(office=20, night=4, growth=0.008, budget_usd=470),
+    OVERRUN: Team(office=20, night=4, growth=0.008, budget_usd=530),
 }
-CONFIG: Final = "budgets:\n" + "".join(
+CONFIG: Final = "forecast: {outlook_minutes: 15}\nbudgets:\n" + "".join(
     f"  - {{name: {name}, labels: {{team: {name}}}, period: month, hard_usd: {team.budget_usd:g}}}\n"
     for name, team in TEAMS.items()
 )
