@@ -70,7 +70,9 @@ def replay(
     for done, (group, rule) in enumerate(wanted):
         progress(done, len(wanted))
         if _OF_THE_SERVICE.search(rule.expr):
-            found.left_out.append(Fault(rule.place, rule.name, "not replayed: what the running service knows has no past"))
+            found.left_out.append(
+                Fault(rule.place, rule.name, "not replayed: what the running service knows has no past")
+            )
             continue
         _Alone(replace(group, rules=(rule,), interval=max(group.interval, step)), database, options, found).go(span)
     progress(len(wanted), len(wanted))

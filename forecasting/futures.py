@@ -56,7 +56,7 @@ class Stored:
         return self.start + len(self.middle) * self.frequency.step
 
     def hourly(self, week: Floats, now: datetime, end: datetime, count: int) -> Floats:
-        """Futures from the beginning of the hour of ``now`` to ``end``, path x hour, what of that hour is over included.
+        """Futures from the beginning of the hour of ``now`` to ``end``, path x hour, all of that hour included.
 
         Days are divided into hours as the usual ``week`` is.
 

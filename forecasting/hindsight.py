@@ -30,6 +30,7 @@ from forecasting.spending import HOUR, Spending, between, hourly
 if TYPE_CHECKING:
     from clickhouse_schema.store import Store
     from forecasting.budgets import Budget
+    from forecasting.periods import Span
 
 #: Every budget there was at a moment.
 BudgetsAt = Callable[[datetime], list["Budget"]]
@@ -116,7 +117,7 @@ class _Record:
         self._hour: datetime | None = None
         self._budgets: list[Budget] = []
         self._stored: dict[Any, Any] = {}
-        self._known: dict[tuple[str, str, datetime], _Known] = {}
+        self._known: dict[tuple[str, str, Span], _Known] = {}
         self._views: dict[tuple[str, str], standing.View] = {}
         self._before: dict[tuple[str, str], dict[str, Any]] = {}
         self._complete: datetime | None = None
@@ -154,7 +155,7 @@ class _Record:
             yield row
 
     def _spending(self, one: Budget) -> _Known:
-        key = (one.tenant, text(one.labels), one.span.start)
+        key = (one.tenant, text(one.labels), one.span)
         if key not in self._known:
             since, hours, exact = hourly(self._store, one)
             starts, costs = between(self._store, one, since)

@@ -37,11 +37,13 @@ _LIMITS_BEFORE: Final = timedelta(days=45)
 _BULKY: Final = ("said", "handles", "observation_ids")
 _REWRITTEN: Final = {"posted_at": "toDateTime64(started_at, 3, 'UTC')"}
 _FILLED: Final = frozenset({"genai_ledger", "genai_limits", "genai_budget", "genai_forecast", "genai_anomaly"})
-_TABLES: Final = """SELECT name FROM system.tables WHERE database = 'otel' AND engine NOT IN ('MaterializedView', 'View')
+_TABLES: Final = """SELECT name FROM system.tables
+WHERE database = 'otel' AND engine NOT IN ('MaterializedView', 'View')
     AND name NOT LIKE 'genai\\_rollup\\_%' AND name != 'genai_values'"""
 #: An incident of an hour is known when that hour is over; then it counts for the rule's own hour.
 _KNOWN_LATER: Final = """INSERT INTO otel.genai_anomaly
-SELECT * REPLACE (started_at + INTERVAL 1 HOUR AS started_at, greatest(ended_at, started_at + INTERVAL 1 HOUR) AS ended_at,
+SELECT * REPLACE (started_at + INTERVAL 1 HOUR AS started_at,
+    greatest(ended_at, started_at + INTERVAL 1 HOUR) AS ended_at,
     toDateTime64(ifNull(ended_at, started_at + INTERVAL 1 HOUR), 3, 'UTC') AS updated_at,
     concat(incident_id, '/known') AS incident_id)
 FROM otel.genai_anomaly FINAL"""

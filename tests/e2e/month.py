@@ -1,4 +1,4 @@
-"""A month of five teams, made up with a seed: offices and night shifts, a nightly batch, a budget that will not do, a spike."""
+"""A month of five teams, made up with a seed: offices, nights, a nightly batch, a budget that will not do, a spike."""
 
 from __future__ import annotations
 
@@ -90,10 +90,11 @@ def write(directory: Path, made: pl.DataFrame) -> None:
         runner.apply(store)
         store.command(
             f"""INSERT INTO otel.genai_ledger (call_key, request_key, tenant, started_at, ended_at, posted_at, team,
-                application, provider, model, requested_model, session_id, status, input_tokens, output_tokens, cost_usd, sign)
-            SELECT concat(team, toString(rowNumberInAllBlocks())) AS name, name, 'default', started_at, started_at, now(),
-                team, concat(team, '-app'), 'openai', 'gpt-5', 'gpt-5', concat(team, toString(session)), 'ok', 1000, 100,
-                toDecimal128(cost_usd, 6), 1
+                application, provider, model, requested_model, session_id, status, input_tokens, output_tokens,
+                cost_usd, sign)
+            SELECT concat(team, toString(rowNumberInAllBlocks())) AS name, name, 'default', started_at, started_at,
+                now(), team, concat(team, '-app'), 'openai', 'gpt-5', 'gpt-5', concat(team, toString(session)), 'ok',
+                1000, 100, toDecimal128(cost_usd, 6), 1
             FROM file('{file}', Parquet)"""
         )
     file.unlink()

@@ -1,4 +1,4 @@
-"""A month replayed with the rules as they are shipped: what was planted is told in time, and nobody is woken for nothing."""
+"""A month replayed with the rules as they are shipped: what was planted is told in time, hardly anything else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WEEKS = (month.UNTIL - month.SINCE) / timedelta(weeks=1)
 
 
 def test_a_month_of_alerts(tmp_path: Path) -> None:
-    """The overrun is predicted before the money is gone, the spike burns within minutes, one false page a week at most."""
+    """The overrun is predicted before the money is gone, the spike burns in minutes, at most one false page a week."""
     made = month.calls(seed=7)
     month.write(tmp_path / "data", made)
     (tmp_path / "tokentide.yaml").write_text(month.CONFIG)

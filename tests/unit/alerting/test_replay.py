@@ -18,30 +18,33 @@ from otel_exporter.alerts import unbounded
 
 _SINCE = datetime(2026, 10, 12, tzinfo=UTC)
 _SPAN = _SINCE, _SINCE + timedelta(hours=30)
-_STEP = timedelta(minutes=10)
+_STEP = timedelta(minutes=20)
 _TABLES = ("genai_ledger", "genai_rollup_minute", "genai_rollup_hour", "genai_budget", "genai_limits", "genai_anomaly")
 #: Nine days of two applications, one of which stops at noon and loses its prices before that; errors for an hour; a
 #: session and a team that go wild.
-_CALLS = """INSERT INTO otel.genai_ledger (call_key, request_key, tenant, started_at, posted_at, team, application, model,
-  requested_model, session_id, cost_usd, sign, status, error_code)
+_CALLS = """INSERT INTO otel.genai_ledger (call_key, request_key, tenant, started_at, posted_at, team, application,
+  model, requested_model, session_id, cost_usd, sign, status, error_code)
 SELECT concat({name:String}, toString(number)) AS name, name, 'acme',
-  parseDateTime64BestEffort({since:String}, 9, 'UTC') + toIntervalSecond(number * {every:UInt32} + cityHash64(number) % 60)
+  parseDateTime64BestEffort({since:String}, 9, 'UTC')
+    + toIntervalSecond(number * {every:UInt32} + cityHash64(number) % 60)
     AS began, began, {team:String}, {application:String}, 'gpt-5', {model:String}, {session:String},
-  if({usd:String} = '', NULL, toDecimal128OrNull({usd:String}, 6)), 1, {status:String}, if({status:String} = 'ok', '', '500')
+  if({usd:String} = '', NULL, toDecimal128OrNull({usd:String}, 6)), 1,
+  {status:String}, if({status:String} = 'ok', '', '500')
 FROM numbers({count:UInt32})"""
-_BUDGETS = """INSERT INTO otel.genai_budget (as_of, computed_at, tenant, budget, labels, period, period_start, period_end,
-  hard_usd, spent_usd, overrun_probability, forecast_p50)
-SELECT toDateTime('2026-10-11 00:00:00', 'UTC') + toIntervalMinute(15 * number) AS moment, moment, 'acme', {team:String},
-  map('team', {team:String}), 'month', toDateTime('2026-10-01 00:00:00', 'UTC'), toDateTime('2026-11-01 00:00:00', 'UTC'),
-  toDecimal128({limit:Float64}, 2), toDecimal128({spent:Float64} + number, 2), if(number BETWEEN 120 AND 160, 0.9, 0.1),
+_BUDGETS = """INSERT INTO otel.genai_budget (as_of, computed_at, tenant, budget, labels, period, period_start,
+  period_end, hard_usd, spent_usd, overrun_probability, forecast_p50)
+SELECT toDateTime('2026-10-11 00:00:00', 'UTC') + toIntervalMinute(15 * number) AS moment, moment, 'acme',
+  {team:String}, map('team', {team:String}), 'month', toDateTime('2026-10-01 00:00:00', 'UTC'),
+  toDateTime('2026-11-01 00:00:00', 'UTC'), toDecimal128({limit:Float64}, 2),
+  toDecimal128({spent:Float64} + number, 2), if(number BETWEEN 120 AND 160, 0.9, 0.1),
   {limit:Float64}
 FROM numbers(250)"""
 _LIMITS = """INSERT INTO otel.genai_limits (observed_at, tenant, scope, id, alias, remaining_tokens)
 SELECT toDateTime64('2026-10-11 12:00:00', 9, 'UTC') + toIntervalMinute(5 * number), 'acme', 'deployment', 'd1', 'd1',
   if(number BETWEEN 200 AND 220, 5, 100) FROM numbers(400)"""
-_ANOMALY = """INSERT INTO otel.genai_anomaly (incident_id, tenant, metric, axis, value, started_at, ended_at, impact_usd,
-  updated_at) VALUES ('a', 'acme', 'cost_usd', 'team', 'search', '2026-10-12 10:00:00', '2026-10-12 13:00:00', 50,
-  '2026-10-12 13:00:00')"""
+_ANOMALY = """INSERT INTO otel.genai_anomaly (incident_id, tenant, metric, axis, value, started_at, ended_at,
+  impact_usd, updated_at) VALUES ('a', 'acme', 'cost_usd', 'team', 'search', '2026-10-12 10:00:00',
+  '2026-10-12 13:00:00', 50, '2026-10-12 13:00:00')"""
 
 
 def _calls(store: Store, name: str, since: str, every: int, count: int, **said: str) -> None:

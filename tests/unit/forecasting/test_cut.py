@@ -17,7 +17,8 @@ from tests.unit.forecasting import cut_run
 _SERIES = 60
 _USAGE = """INSERT INTO otel.genai_rollup_hour (bucket, tenant, user_id, calls, cost_usd)
 SELECT toDateTime('2026-11-16 00:00:00', 'UTC') - toIntervalHour(1 + number % 500) AS bucket, 'fleet',
-    toString(intDiv(number, 500)) AS user_id, 5, toDecimal128(3 + 2 * sin(toHour(bucket) * pi() / 12) + number % 7 / 9, 12)
+    toString(intDiv(number, 500)) AS user_id, 5,
+    toDecimal128(3 + 2 * sin(toHour(bucket) * pi() / 12) + number % 7 / 9, 12)
 FROM numbers({rows:UInt64})"""
 _STORED = "SELECT uniqExact(value) AS series, count() AS n FROM otel.genai_forecast"
 
