@@ -17,7 +17,8 @@ SINCE: Final = datetime(2026, 10, 1, tzinfo=UTC)
 UNTIL: Final = datetime(2026, 10, 31, tzinfo=UTC)
 #: History that forecasts and habits are learnt from.
 BEFORE: Final = timedelta(weeks=8)
-#: For an hour one team spends twenty times as much as it does at that hour: a Tuesday afternoon.
+#: For an hour a loop makes one team spend sixty times as much as it does on such a Tuesday afternoon: a seventh of its
+#: month's budget. Twenty times as much takes half an hour to be told: that is when it has cost 2 % of the month.
 SPIKE: Final = datetime(2026, 10, 13, 14, tzinfo=UTC)
 SPIKED: Final = "research"
 OVERRUN: Final = "growth"
@@ -40,7 +41,7 @@ TEAMS: Final = {
     "search": Team(office=25, night=3, budget_usd=750),
     "support": Team(office=14, night=10, budget_usd=850),
     "data": Team(office=2, night=0.5, batch=230, budget_usd=750),
-    SPIKED: Team(office=12, night=1.5, budget_usd=380),
+    SPIKED: Team(office=12, night=1.5, budget_usd=420),
     OVERRUN: Team(office=20, night=4, growth=0.008, budget_usd=530),
 }
 CONFIG: Final = "forecast: {outlook_minutes: 15}\nbudgets:\n" + "".join(
@@ -73,7 +74,7 @@ def _rate(name: str, team: Team, at: datetime) -> float:
     rate = team.office if working else team.night
     rate += team.batch if at.hour == 2 else 0.0
     rate *= (1 + team.growth) ** max((at - SINCE).days, 0)
-    return rate * (20 if (name, at) == (SPIKED, SPIKE) else 1)
+    return rate * (60 if (name, at) == (SPIKED, SPIKE) else 1)
 
 
 def _within(rng: np.random.Generator, name: str, hours: np.ndarray) -> np.ndarray:
