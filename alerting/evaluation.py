@@ -153,6 +153,8 @@ def check(rule: Rule, database: Database, now: datetime) -> Iterator[str]:
     except RuleFailed as failed:
         yield f"expr: {failed}"
         return
+    if rule.replay:
+        yield from _of_replay(rule, database)
     if twice := {name for name in columns if list(columns).count(name) > 1}:
         yield f"expr: returns two columns named {min(twice)}"
     yield from (f"expr: has no column {name}, which {why}" for name, why in _needed(rule) if name not in columns)
@@ -160,6 +162,19 @@ def check(rule: Rule, database: Database, now: datetime) -> Iterator[str]:
         for kind, spoken in sorted(template.names):
             if kind == "row" and spoken not in columns:
                 yield f"annotations: {name} speaks of $row.{spoken}, and expr has no such column"
+
+
+def _of_replay(rule: Rule, database: Database) -> Iterator[str]:
+    said = {"since": "1971-01-01 00:00:00", "until": "1971-01-02 00:00:00", "min_usd": "0", "min_calls": "0"}
+    named = {name: said[name] for name in _PARAMETER.findall(rule.replay) if name in said}
+    try:
+        columns = database.columns(rule.replay, named)
+    except DatabaseAway:
+        raise
+    except RuleFailed as failed:
+        yield f"replay: {failed}"
+        return
+    yield from (f"replay: has no column {name}" for name in ("since", "until") if name not in columns)
 
 
 def _needed(rule: Rule) -> Iterable[tuple[str, str]]:

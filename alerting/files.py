@@ -26,7 +26,7 @@ LABEL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED: Final = ("alertname", "severity")
 _RULE_KEYS: Final = (
     "alert", "expr", "for", "keep_firing_for", "severity", "labels", "annotations", "min_usd", "min_calls", "enabled",
-    "even_when_stalled", "guard", "suppress",
+    "even_when_stalled", "guard", "replay", "suppress",
 )  # fmt: skip
 _GROUP_KEYS: Final = ("name", "interval", "limit", "rules")
 
@@ -156,6 +156,7 @@ def _rule(said: Lined, place: Place) -> Rule:
         enabled=_read(said, "enabled", _flag, True),
         even_when_stalled=_read(said, "even_when_stalled", _flag, False),
         guard=_read(said, "guard", _guard, None),
+        replay=_read(said, "replay", _sql, ""),
         suppress=_read(said, "suppress", _suppressions, ()),
         annotations=_read(said, "annotations", _annotations, {}),
     )
@@ -208,6 +209,12 @@ def _flag(said: object) -> bool:
     if not isinstance(said, bool):
         raise ValueError("must be true or false")
     return said
+
+
+def _sql(said: object) -> str:
+    if not isinstance(said, str):
+        raise ValueError("must be one SELECT with columns since and until")
+    return said.strip()
 
 
 def _guard(said: object) -> Guard:

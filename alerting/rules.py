@@ -74,6 +74,8 @@ class Rule:
         keep_firing_for: how long the alert goes on firing after its row went away.
         min_usd, min_calls: a row whose column ``usd`` or ``calls`` is smaller is no alert.
         even_when_stalled: evaluated also while data are known to be stuck in front of ClickHouse.
+        replay: SQL for replays: the stretches (``since``, ``until``) of {since:DateTime('UTC')} to
+            {until:DateTime('UTC')} outside of which the rule surely finds nothing new; '' when nobody knows.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Rule:
     enabled: bool = True
     even_when_stalled: bool = False
     guard: Guard | None = None
+    replay: str = ""
     suppress: tuple[Suppression, ...] = ()
     annotations: Mapping[str, Template] = field(default_factory=dict)
 

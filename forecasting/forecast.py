@@ -163,9 +163,11 @@ def _starts(past: Past, horizon: int, models: Sequence[Model]) -> list[int]:
     step = max(frequency.period, horizon // 3 // frequency.period * frequency.period)
     needs = sorted({model.shortest(frequency) for model in models}, reverse=True)
     for shortest in needs:
-        found = origins(length, horizon, frequency.windows, step, shortest)
-        if len(found) >= min(3, frequency.windows):
-            return found
+        # A short history has room for three origins only where they are close together: better than simpler models.
+        for apart in (step, max(frequency.period // 6, 1)):
+            found = origins(length, horizon, frequency.windows, apart, shortest)
+            if len(found) >= min(3, frequency.windows):
+                return found
     return origins(length, horizon, frequency.windows, step, needs[-1])
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -55,7 +56,7 @@ class Stored:
         return self.start + len(self.middle) * self.frequency.step
 
     def hourly(self, week: Floats, now: datetime, end: datetime, count: int) -> Floats:
-        """Futures from the beginning of the hour of ``now`` to ``end``, path x hour, without what of that hour is over.
+        """Futures from the beginning of the hour of ``now`` to ``end``, path x hour, all of that hour included.
 
         Days are divided into hours as the usual ``week`` is.
 
@@ -66,9 +67,7 @@ class Stored:
         if self.end < end or self.start > first:
             raise ValueError("the forecast does not reach from now to the period's end")
         fine = self.paths(count) if self.frequency.step == _HOUR else self._divided(week, count)
-        ahead = fine[:, (first - self.start) // _HOUR :][:, : max(-((first - end) // _HOUR), 1)].copy()
-        ahead[:, 0] *= 1 - (now - first) / _HOUR
-        return ahead
+        return fine[:, (first - self.start) // _HOUR :][:, : max(-((first - end) // _HOUR), 1)]
 
     def _divided(self, week: Floats, count: int) -> Floats:
         shape = over(week, self.start, len(self.middle) * HOURS_A_DAY).reshape(-1, HOURS_A_DAY)
@@ -98,6 +97,7 @@ class Stored:
         return size
 
 
+@lru_cache(maxsize=8)
 def normals(shape: tuple[int, int], lasting: float, carried: float, seed: int) -> Floats:
     """Standard normal errors of futures (path x step) that belong together.
 
@@ -105,7 +105,7 @@ def normals(shape: tuple[int, int], lasting: float, carried: float, seed: int) -
         shape: paths and steps.
         lasting: share of the variance that all steps of a path have in common.
         carried: correlation of the rest from one step to the next.
-        seed: the same one gives the same errors.
+        seed: the same one gives the same errors, which nobody may change.
     """
     rng = np.random.default_rng(seed)
     count, steps = shape

@@ -37,42 +37,62 @@ class Outlook:
     exhausted_late: datetime | None
 
 
-def outlook(spent: float, limit: float, paths: Floats, start: datetime, step: timedelta, end: datetime) -> Outlook:
-    """The outlook of one budget.
+class Ahead:
+    """Possible futures from one moment on to a period's end, added up once and asked often."""
 
-    Args:
-        spent: what was spent in the period before ``start``.
-        limit: of the period.
-        paths: possible futures, path x step, from ``start`` on (`Forecast.paths`); they have to reach ``end``.
-        start: beginning of the first forecast bucket.
-        step: length of a bucket.
-        end: of the period; a bucket that crosses it counts in proportion.
+    def __init__(self, paths: Floats, start: datetime, step: timedelta, end: datetime) -> None:
+        """Add them up.
+
+        Args:
+            paths: possible futures, path x step, from ``start`` on (`Forecast.paths`); they have to reach ``end``.
+            start: beginning of the first forecast bucket.
+            step: length of a bucket.
+            end: of the period; a bucket that crosses it counts in proportion.
+
+        Raises:
+            ValueError: the paths end before the period does.
+        """
+        steps = max((end - start) / step, 0.0)
+        if steps > paths.shape[1]:
+            raise ValueError("the forecast ends before the period")
+        inside = np.clip(steps - np.arange(paths.shape[1]), 0.0, 1.0)
+        self._start, self._step = start, step
+        self._first = paths[:, 0]
+        self._spending = np.cumsum(paths * inside, axis=1)
+
+    def totals(self, spent: float, gone: float = 0.0) -> Floats:
+        """The period's total in every future, when ``gone`` of the first bucket (0 to 1) is over."""
+        return np.asarray(spent + self._spending[:, -1] - gone * self._first)
+
+    def outlook(self, spent: float, limit: float, gone: float = 0.0) -> Outlook:
+        """The outlook of one budget, of which ``spent`` was spent in the period before now."""
+        totals = self.totals(spent, gone)
+        p10, p50, p90 = (float(value) for value in np.quantile(totals, (0.1, 0.5, 0.9)))
+        early, middle, late = _dates(self._crossings(limit - spent, gone), self._start, self._step)
+        return Outlook(spent, limit, p10, p50, p90, float((totals > limit).mean()), early, middle, late)
+
+    def _crossings(self, room: float, gone: float) -> Floats:
+        """Steps after which each path has used ``room``, linear within a step; infinite for a path that does not."""
+        if room < 0:
+            return np.full(len(self._spending), gone)
+        rooms = room + gone * self._first
+        over = self._spending > rooms[:, None]
+        first = over.argmax(axis=1)
+        paths = np.arange(len(over))
+        after = self._spending[paths, first]
+        before = np.where(first > 0, self._spending[paths, np.maximum(first - 1, 0)], gone * self._first)
+        share = np.divide(rooms - before, after - before, out=np.zeros_like(after), where=after > before)
+        steps = np.where(first > 0, first + share, gone + share * (1 - gone))
+        return np.asarray(np.where(over[:, -1], steps, np.inf))
+
+
+def outlook(spent: float, limit: float, paths: Floats, start: datetime, step: timedelta, end: datetime) -> Outlook:
+    """The outlook of one budget whose futures (`Ahead`) begin now; ``spent`` is of the period before ``start``.
 
     Raises:
         ValueError: the paths end before the period does.
     """
-    steps = max((end - start) / step, 0.0)
-    if steps > paths.shape[1]:
-        raise ValueError("the forecast ends before the period")
-    inside = np.clip(steps - np.arange(paths.shape[1]), 0.0, 1.0)
-    spending = spent + np.cumsum(paths * inside, axis=1)
-    totals = spending[:, -1]
-    p10, p50, p90 = (float(value) for value in np.quantile(totals, (0.1, 0.5, 0.9)))
-    early, middle, late = _dates(_crossings(spent, limit, spending), start, step)
-    return Outlook(spent, limit, p10, p50, p90, float((totals > limit).mean()), early, middle, late)
-
-
-def _crossings(spent: float, limit: float, spending: Floats) -> Floats:
-    """Steps after which each path passes the limit, linear within a step; infinite for a path that does not."""
-    if spent > limit:
-        return np.zeros(len(spending))
-    over = spending > limit
-    first = over.argmax(axis=1)
-    paths = np.arange(len(spending))
-    after = spending[paths, first]
-    before = np.where(first > 0, spending[paths, np.maximum(first - 1, 0)], spent)
-    share = np.divide(limit - before, after - before, out=np.zeros_like(after), where=after > before)
-    return np.asarray(np.where(over[:, -1], first + share, np.inf))
+    return Ahead(paths, start, step, end).outlook(spent, limit)
 
 
 def _dates(crossings: Floats, start: datetime, step: timedelta) -> list[datetime | None]:

@@ -83,9 +83,19 @@ def _batches(store: Store, plan: Plan, budgets: Sequence[Budget], now: datetime,
         for axis in (rollups.TOTAL, AXIS):
             asked = rollups.Question(frequency.floor(now), axis, "cost_usd", frequency)
             for reach, keys in _needed(mine, axis, asked).items():
-                done = results.done(store, asked, reach)
-                found = _narrowed(store, asked, {key: labels for key, labels in keys.items() if key not in done})
-                yield from _cut(asked, run_id, reach, found, set(), plan.country)
+                yield from _of_budgets(store, asked, run_id, reach, keys, plan.country)
+    for axis in (rollups.TOTAL, AXIS):  # once a day: the shape of its hours, which burn alerts measure against
+        asked = rollups.Question(DAY.floor(now), axis, "cost_usd", HOUR)
+        long = {one.key: one.labels for one in budgets if one.limit and one.frequency is DAY and one.key.axis == axis}
+        yield from _of_budgets(store, asked, run_id, _HORIZONS[HOUR.name], long, plan.country)
+
+
+def _of_budgets(
+    store: Store, asked: Question, run_id: str, reach: int, keys: Mapping[Key, Mapping[str, str]], country: str
+) -> Iterator[Batch]:
+    done = results.done(store, asked, reach)
+    found = _narrowed(store, asked, {key: labels for key, labels in keys.items() if key not in done})
+    yield from _cut(asked, run_id, reach, found, set(), country)
 
 
 def _needed(budgets: Iterable[Budget], axis: str, asked: Question) -> dict[int, dict[Key, Mapping[str, str]]]:

@@ -30,6 +30,12 @@ WHERE tenant = {{tenant:String}} AND started_at >= parseDateTimeBestEffort({{sin
   AND started_at < parseDateTimeBestEffort({{until:String}}, 'UTC'){narrowed}"""
 
 
+_CALLS: Final = """SELECT started_at, ifNull(cost_usd, 0) * sign AS usd FROM otel.genai_ledger
+WHERE tenant = {{tenant:String}} AND started_at >= parseDateTimeBestEffort({{since:String}}, 'UTC')
+  AND started_at < parseDateTimeBestEffort({{until:String}}, 'UTC'){narrowed}
+ORDER BY started_at"""
+
+
 @dataclass(frozen=True)
 class Spending:
     """What was spent.
@@ -52,17 +58,32 @@ class Spending:
 def spending(store: Store, budget: Budget) -> Spending:
     """What the budget's calls cost, in its period and in the weeks before."""
     inner = _ceiling(budget.span.start), _floor(budget.span.end)
+    since, hours, exact = hourly(store, budget)
+    first, last = ((edge - since) // HOUR for edge in inner)
+    total = sum(exact[first:last], Decimal(0))
+    for start, end in _edges(budget.span, inner):
+        total += Decimal(_ask(store, _EDGES, budget, start, end)["usd"][0] or 0)
+    return Spending(total, since, hours)
+
+
+def hourly(store: Store, budget: Budget) -> tuple[datetime, Floats, list[Decimal]]:
+    """From when on, and dollars an hour, gapless, up to the end of the period: as numbers, and exact."""
     since = _floor(budget.span.start) - BEFORE
     until = _ceiling(budget.span.end)
     rows = _ask(store, _HOURS, budget, since, until)
-    inside = rows.filter(pl.col("bucket").is_between(*inner, closed="left"))
-    total = Decimal(inside["usd"].sum() or 0)
-    for start, end in _edges(budget.span, inner):
-        total += Decimal(_ask(store, _EDGES, budget, start, end)["usd"][0] or 0)
     hours = np.zeros((until - since) // HOUR)
-    places = (rows["bucket"].dt.epoch("s") - int(since.timestamp())) // 3600
-    hours[places.to_numpy()] = rows["usd"].cast(pl.Float64).to_numpy()
-    return Spending(total, since, hours)
+    places = ((rows["bucket"].dt.epoch("s") - int(since.timestamp())) // 3600).to_numpy()
+    hours[places] = rows["usd"].cast(pl.Float64).to_numpy()
+    exact = [Decimal(0)] * len(hours)
+    for place, usd in zip(places.tolist(), rows["usd"].to_list(), strict=True):
+        exact[place] = Decimal(usd)
+    return since, hours, exact
+
+
+def between(store: Store, budget: Budget, since: datetime) -> tuple[list[datetime], list[Decimal]]:
+    """When each call began that the ledger holds from ``since`` to the period's end, in order, and what it cost."""
+    rows = _ask(store, _CALLS, budget, since, _ceiling(budget.span.end))
+    return rows["started_at"].to_list(), [Decimal(usd) for usd in rows["usd"].to_list()]
 
 
 def _edges(span: Span, inner: tuple[datetime, datetime]) -> list[tuple[datetime, datetime]]:

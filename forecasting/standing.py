@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,7 @@ from forecasting import profile
 from forecasting.arrays import Floats
 from forecasting.frequency import FREQUENCIES
 from forecasting.futures import Stored
-from forecasting.outlook import burn, outlook, planned_share
+from forecasting.outlook import Ahead, burn, planned_share
 from forecasting.series import Key
 from forecasting.spending import HOUR, Spending, spending
 
@@ -65,10 +66,23 @@ def forecasts(store: Store, now: datetime) -> dict[tuple[Key, str], Stored]:
     return found
 
 
+@dataclass(frozen=True)
+class View:
+    """What stays as it is for an hour of a budget's period: the shape of its plan, and its futures."""
+
+    shape: Floats | None
+    ahead: Ahead | None
+    run_id: str = ""
+
+
 def rows(store: Store, budgets: Sequence[Budget], now: datetime) -> list[dict[str, Any]]:
     """One row a budget, as of ``now``."""
     known = forecasts(store, now)
-    return [_row(one, spending(store, one), known.get((one.key, one.frequency.name)), now) for one in budgets]
+    found = []
+    for one in budgets:
+        spent = spending(store, one)
+        found.append(row(one, spent, view(one, spent, known.get((one.key, one.frequency.name)), now), now))
+    return found
 
 
 def frame(found: Sequence[Mapping[str, Any]], as_of: datetime, computed_at: datetime) -> pl.DataFrame:
@@ -77,12 +91,24 @@ def frame(found: Sequence[Mapping[str, Any]], as_of: datetime, computed_at: date
     return pl.DataFrame([{**row, **moments} for row in found], schema=DERIVED[TABLE], orient="row")
 
 
-def _row(budget: Budget, spent: Spending, stored: Stored | None, now: datetime) -> dict[str, Any]:
+def view(budget: Budget, spent: Spending, stored: Stored | None, now: datetime) -> View:
+    """What is seen of a budget in the hour of ``now``."""
+    shape = None
+    if budget.limit is not None:
+        first = math.floor(spent.place(budget.span.start))
+        shape = period_shape(profile.weekly(spent.hours[:first], spent.since), budget)
+    if stored is None or stored.end < budget.span.end:
+        return View(shape, None)
+    week = profile.weekly(spent.hours[: math.floor(spent.place(now))], spent.since)
+    paths = stored.hourly(week, now, budget.span.end, _PATHS)
+    return View(shape, Ahead(paths, _floor(now), HOUR, budget.span.end), stored.run_id)
+
+
+def row(budget: Budget, spent: Spending, seen: View, now: datetime) -> dict[str, Any]:
+    """How a budget stands ``now``, in the hour that is ``seen``."""
     total = spent.total
     if budget.counted is not None:  # it enforces its own count; ours knows what it has not noted yet
         total = max(total, budget.counted.usd)
-    place = math.floor(spent.place(now))
-    week = profile.weekly(spent.hours[:place], spent.since)
     return {
         "tenant": budget.tenant,
         "budget": budget.name,
@@ -96,18 +122,15 @@ def _row(budget: Budget, spent: Spending, stored: Stored | None, now: datetime) 
         "owner": budget.owner,
         "source": budget.source,
         "spent_usd": total,
-        **_plan(budget, spent, total, now),
-        **_prospect(budget, spent, total, stored, week, now),
+        **_plan(budget, total, seen.shape, now),
+        **_prospect(budget, spent, total, seen, now),
     }
 
 
-def _plan(budget: Budget, spent: Spending, total: Decimal, now: datetime) -> dict[str, float | None]:
+def _plan(budget: Budget, total: Decimal, shape: Floats | None, now: datetime) -> dict[str, float | None]:
     """What may have been spent by now, when the limit has the shape of the usual weeks before the period."""
-    if budget.limit is None:
+    if budget.limit is None or shape is None:
         return {"expected_usd": None, "burn_rate": None}
-    first = math.floor(spent.place(budget.span.start))
-    week = profile.weekly(spent.hours[:first], spent.since)
-    shape = period_shape(week, budget)
     elapsed = (now - _floor(budget.span.start)) / HOUR
     limit = float(budget.limit)
     return {
@@ -126,9 +149,7 @@ def period_shape(week: Floats, budget: Budget) -> Floats:
     return shape
 
 
-def _prospect(
-    budget: Budget, spent: Spending, total: Decimal, stored: Stored | None, week: Floats, now: datetime
-) -> dict[str, Any]:
+def _prospect(budget: Budget, spent: Spending, total: Decimal, seen: View, now: datetime) -> dict[str, Any]:
     """How the period will end. Without a forecast only what has happened is known."""
     limit = None if budget.limit is None else float(budget.limit)
     gone = limit is not None and budget.limit is not None and total >= budget.limit
@@ -143,25 +164,20 @@ def _prospect(
         "run_id": "",
         **moments,
     }
-    if stored is None or stored.end < budget.span.end:
+    if seen.ahead is None:
         return found
-    paths = stored.hourly(week, now, budget.span.end, _PATHS)
-    totals = float(total) + (paths * _inside(paths.shape[1], budget.span.end, now)).sum(axis=1)
-    p10, p50, p90 = np.quantile(totals, (0.1, 0.5, 0.9)).tolist()
-    found |= {"forecast_p10": p10, "forecast_p50": p50, "forecast_p90": p90, "run_id": stored.run_id}
-    found |= {"levels": list(LEVELS), "totals_usd": np.quantile(totals, LEVELS).tolist()}
+    elapsed = (now - _floor(now)) / HOUR
+    p10, p50, p90, *at_levels = np.quantile(seen.ahead.totals(float(total), elapsed), (0.1, 0.5, 0.9, *LEVELS)).tolist()
+    found |= {"forecast_p10": p10, "forecast_p50": p50, "forecast_p90": p90, "run_id": seen.run_id}
+    found |= {"levels": list(LEVELS), "totals_usd": at_levels}
     if limit is None or gone:
         return found
-    seen = outlook(float(total), limit, paths, _floor(now), HOUR, budget.span.end)
-    dates = (seen.exhausted_at, seen.exhausted_early, seen.exhausted_late)
+    what = seen.ahead.outlook(float(total), limit, elapsed)
+    dates = (what.exhausted_at, what.exhausted_early, what.exhausted_late)
     return found | {
-        "overrun_probability": seen.overrun_probability,
+        "overrun_probability": what.overrun_probability,
         **{name: at and max(at, now) for name, at in zip(moments, dates, strict=True)},
     }
-
-
-def _inside(steps: int, end: datetime, now: datetime) -> Floats:
-    return np.clip((end - _floor(now)) / HOUR - np.arange(steps), 0.0, 1.0)
 
 
 def _crossed(budget: Budget, spent: Spending, limit: float, now: datetime) -> datetime:

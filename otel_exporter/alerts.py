@@ -84,6 +84,11 @@ def questions(store: Store, *, verbose: bool = False) -> Questions:
     return Questions(direct(store, LONGEST_SECONDS, MOST_ROWS), verbose=verbose)
 
 
+def unbounded(store: Store) -> Questions:
+    """Questions to a replay's own store: its many stretches of time may be more rows than a rule's answer."""
+    return Questions(direct(store, LONGEST_SECONDS), verbose=True)
+
+
 def _reader(kind: str) -> Callable[[Any], Any]:
     """How a column's JSON becomes the value templates calculate with."""
     bare = kind.removeprefix("LowCardinality(").removeprefix("Nullable(")

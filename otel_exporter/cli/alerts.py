@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from alerting.rules import Fault, Group, RuleFile
     from clickhouse_schema.store import Store
     from otel_exporter.config import Settings
+    from otel_exporter.replaying import Wish
 
 app = typer.Typer(name="alerts", help="Check, test and list alerting rules.", no_args_is_help=True)
 RuleFiles = Annotated[
@@ -56,7 +57,10 @@ def test(
     replay: Annotated[
         str, typer.Option(metavar="SPAN", help="Instead, evaluate the rules over the last 30d, 12h, ... of the data.")
     ] = "",
-    step: Annotated[str, typer.Option(metavar="TIME", help="With --replay: time between evaluations.")] = "15m",
+    step: Annotated[str, typer.Option(metavar="TIME", help="With --replay: time between evaluations.")] = "5m",
+    until: Annotated[
+        str, typer.Option(metavar="TIME", help="With --replay: when it ends, such as 2026-10-31.  [default: now]")
+    ] = "",
     config: ConfigFile = None,
     data_dir: DataDir = None,
     clickhouse_url: ClickhouseUrl = None,
@@ -64,11 +68,12 @@ def test(
 ) -> None:
     """Run the tests that rule files carry, on a temporary database.
 
-    With --replay, show which alerts would have fired over the past, and pages a week (critical alerts).
+    With --replay, show which alerts would have fired over the past, and pages a week (critical alerts). Outlooks of
+    budgets and incidents are worked out again as they would have been known then, in a temporary database.
     """
     settings = settings_for(config, data_dir, clickhouse_url)
     if replay:
-        _replay(settings, _read(settings, paths), replay, step, form)
+        _replay(settings, _read(settings, paths), (replay, until, step), form)
     else:
         _test(settings, _read(settings, paths), form)
 
@@ -164,32 +169,40 @@ def _test(settings: Settings, read: Sequence[RuleFile], form: Format) -> None:
         raise Refused(Reason.MALFORMED, f"{failed} of {len(outcomes)} tests fail")
 
 
-def _replay(settings: Settings, read: Sequence[RuleFile], span: str, step: str, form: Format) -> None:
-    from alerting.durations import duration, spelled
-    from alerting.replay import pages_a_week, replay
-    from otel_exporter import alerts, report
-    from otel_exporter.asking import asking
+def _replay(settings: Settings, read: Sequence[RuleFile], said: tuple[str, str, str], form: Format) -> None:
+    from alerting.durations import spelled
+    from alerting.replay import pages_a_week
+    from otel_exporter import alerts
+    from otel_exporter.replaying import replayed
+
+    wish = _wish(*said)
+    groups, faults = alerts.groups(settings, read)
+    with _progress() as (say, progress):
+        found = replayed(settings, groups, wish, say, progress)
+    failed = [f"{health.rule.place}: {health.rule.name}: {health.sentence}" for health in found.failed]
+    sys.stderr.writelines(f"{line}\n" for line in (*map(str, (*faults, *found.left_out)), *failed))
+    rows = [_firing(one.alert.labels, one.since, one.until, one.alert.annotations) for one in found.firings]
+    render(Table(("alert", "severity", "labels", "fired_at", "resolved_at", "summary"), rows), form)
+    if form is Format.TABLE:
+        length = wish.until - wish.since
+        pages = pages_a_week(found.firings, length)
+        sys.stdout.write(f"{len(rows)} alerts in {spelled(length)}, {pages:.1f} pages a week\n")
+
+
+def _wish(span: str, until: str, step: str) -> Wish:
+    from alerting.durations import duration
+    from otel_exporter import report
+    from otel_exporter.replaying import Wish
 
     now = datetime.now(UTC)
-    start = report.since(span, now)
+    end = min(report.since(until, now), now) if until else now
     try:
         every = duration(step)
     except ValueError as error:
         raise typer.BadParameter(f"--step {error}") from None
-    groups, faults = alerts.groups(settings, read)
-    with asking(settings) as ask, _progress() as progress:
-        database = alerts.Questions(ask, verbose=True)
-        firings, failed = replay(groups, database, alerts.options(settings), (start, now), every, progress)
-    for said in (
-        *map(str, faults),
-        *(f"{health.rule.place}: {health.rule.name}: {health.sentence}" for health in failed),
-    ):
-        sys.stderr.write(f"{said}\n")
-    rows = [_firing(one.alert.labels, one.since, one.until, one.alert.annotations) for one in firings]
-    render(Table(("alert", "severity", "labels", "fired_at", "resolved_at", "summary"), rows), form)
-    if form is Format.TABLE:
-        length = now - start
-        sys.stdout.write(f"{len(rows)} alerts in {spelled(length)}, {pages_a_week(firings, length):.1f} pages a week\n")
+    if every < timedelta(minutes=1):
+        raise typer.BadParameter("--step must be at least 1m")
+    return Wish(report.since(span, end), end, every)
 
 
 def _firing(labels: Any, since: datetime, until: datetime | None, annotations: Any) -> list[Any]:
@@ -198,13 +211,17 @@ def _firing(labels: Any, since: datetime, until: datetime | None, annotations: A
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar of evaluations on standard error, when that is a terminal."""
+def _progress() -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]]]:
+    """What is going on, and a bar of rules, on standard error, when that is a terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
-    columns = ("evaluating", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def say(what: str) -> None:
+            bar.update(task, description=what)
+
+        yield say, lambda done, total: bar.update(task, completed=done, total=total)

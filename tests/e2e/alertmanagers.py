@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -86,12 +86,25 @@ def free_port() -> int:
 
 
 class Alertmanager:
-    """One Alertmanager with the shipped configuration, its times made short."""
+    """One Alertmanager with the shipped configuration, its times made short.
 
-    def __init__(self, directory: Path, sink: Sink, *, cluster: int = 0, peers: tuple[int, ...] = ()) -> None:
+    ``guard`` is its web configuration (TLS, basic authentication), ``opener`` gets through that.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        sink: Sink,
+        *,
+        cluster: int = 0,
+        peers: tuple[int, ...] = (),
+        guard: Mapping[str, Any] | None = None,
+        opener: urllib.request.OpenerDirector | None = None,
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"https://localhost:{self.port}" if guard else f"http://127.0.0.1:{self.port}"
+        self._opener = opener or urllib.request.build_opener()
         self._log = directory / "log"
         config = directory / "alertmanager.yml"
         config.write_text(_shortened(SHIPPED.read_text(), sink.url))
@@ -108,6 +121,9 @@ class Alertmanager:
             str(BINARY), f"--config.file={config}", f"--storage.path={directory / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}", *gossip,
         ]  # fmt: skip
+        if guard:
+            (directory / "web.yml").write_text(json.dumps(guard))
+            self._command.append(f"--web.config.file={directory / 'web.yml'}")
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -121,14 +137,14 @@ class Alertmanager:
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5) as response:
+            with self._opener.open(f"{self.url}/-/ready", timeout=5) as response:
                 return bool(response.status == 200)
         except OSError:
             return False
 
     def active(self) -> set[str]:
         """The names of the alerts it holds."""
-        with urllib.request.urlopen(f"{self.url}/api/v2/alerts", timeout=10) as response:
+        with self._opener.open(f"{self.url}/api/v2/alerts", timeout=10) as response:
             return {alert["labels"]["alertname"] for alert in json.load(response)}
 
     def stop(self) -> None:

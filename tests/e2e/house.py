@@ -30,15 +30,17 @@ def outside(**variables: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | variables
 
 
-def tokentide(*arguments: object, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end."""
+def tokentide(
+    *arguments: object, cwd: Path, patience: float = 240, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end, for at most ``patience`` seconds."""
     return subprocess.run(
         [TOKENTIDE, *map(str, arguments)],
         cwd=cwd,
         env=outside(**variables),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=patience,
         check=False,
     )
 

@@ -124,8 +124,12 @@ _MONTH = periods.span("month", "UTC", _NOW)
 _SPENT = Spending(Decimal("105.5"), _MONTH.start - timedelta(weeks=8), np.full((56 + 30) * 24, 10 / 24))
 
 
+def _standing(budget: Budget, spent: Spending, stored: Stored | None, now: datetime) -> dict[str, Any]:
+    return standing.row(budget, spent, standing.view(budget, spent, stored, now), now)
+
+
 def _row(limit: str, stored: Stored | None = None, spent: Spending = _SPENT) -> dict[str, Any]:
-    return standing._row(_budget(_MONTH, limit), spent, stored or _stored(), _NOW)
+    return _standing(_budget(_MONTH, limit), spent, stored or _stored(), _NOW)
 
 
 @given(st.lists(st.decimals(100, 600, places=2), min_size=2, max_size=6))
@@ -158,17 +162,17 @@ def test_what_is_gone_is_gone_since_then() -> None:
     """A limit that was passed was passed at that hour, with certainty, and needs no forecast."""
     budget = _budget(_MONTH, "50")
     for stored in (None, _stored()):
-        row = standing._row(budget, _SPENT, stored, _NOW)
+        row = _standing(budget, _SPENT, stored, _NOW)
         assert row["overrun_probability"] == 1
         assert row["exhausted_at"] == _MONTH.start + timedelta(days=5)
     assert row["forecast_p50"] is not None
-    assert standing._row(budget, _SPENT, None, _NOW)["forecast_p50"] is None
+    assert _standing(budget, _SPENT, None, _NOW)["forecast_p50"] is None
 
 
 def test_without_a_forecast_nothing_is_foreseen() -> None:
     """No forecast, or one that ends before the period: spent is told, the rest is unknown, not 0."""
     for stored in (None, _stored(days=10)):
-        row = standing._row(_budget(_MONTH, "500"), _SPENT, stored, _NOW)
+        row = _standing(_budget(_MONTH, "500"), _SPENT, stored, _NOW)
         assert row["spent_usd"] == Decimal("105.5")
         assert row["overrun_probability"] is None and row["forecast_p50"] is None and row["exhausted_at"] is None
         assert row["totals_usd"] == []
@@ -187,10 +191,10 @@ def test_a_nightly_batch_is_no_burn_and_an_afternoon_is() -> None:
     """After the batch of a day whose budget is the batch, everything planned is spent (rate 1) and nothing is ahead;
     the same money once more in the afternoon is a rate of 2, and in the night's hour half of it is planned half-way."""
     budget = _budget(periods.span("day", "UTC", _NOW), "10", period="day")
-    quiet, loud = (standing._row(budget, _nightly(extra), None, _NOW) for extra in (0.0, 10.0))
+    quiet, loud = (_standing(budget, _nightly(extra), None, _NOW) for extra in (0.0, 10.0))
     assert quiet["burn_rate"] == pytest.approx(1) and quiet["expected_usd"] == pytest.approx(10)
     assert loud["burn_rate"] == pytest.approx(2)
-    inside = standing._row(budget, _nightly(), None, _NOW.replace(hour=2, minute=30))
+    inside = _standing(budget, _nightly(), None, _NOW.replace(hour=2, minute=30))
     assert inside["expected_usd"] == pytest.approx(5)
 
 

@@ -1,0 +1,55 @@
+"""A month replayed with the rules as they are shipped: what was planted is told in time, hardly anything else."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e import month
+from tests.e2e.house import tokentide
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1200)]
+_WEEKS = (month.UNTIL - month.SINCE) / timedelta(weeks=1)
+
+
+def test_a_month_of_alerts(tmp_path: Path) -> None:
+    """The overrun is predicted before the money is gone, the spike burns in minutes, at most one false page a week."""
+    made = month.calls(seed=7)
+    month.write(tmp_path / "data", made)
+    (tmp_path / "tokentide.yaml").write_text(month.CONFIG)
+    alerts = _replayed(tmp_path)
+
+    gone = month.exhausted(made, month.OVERRUN)
+    predicted = _of(alerts, "BudgetOverrunPredicted", month.OVERRUN)
+    assert predicted and _fired(predicted[0]) < gone - timedelta(days=1)
+    exhausted = _of(alerts, "BudgetExhausted", month.OVERRUN)
+    assert [abs(_fired(one) - gone) <= timedelta(minutes=6) for one in exhausted] == [True]
+
+    burns = [one for one in _of(alerts, "BudgetBurn", month.SPIKED) if one["severity"] == "critical"]
+    assert month.SPIKE <= _fired(burns[0]) <= month.SPIKE + timedelta(minutes=15)
+
+    planted = [*exhausted, *(one for one in burns if _fired(one) <= month.SPIKE + timedelta(hours=1))]
+    false = [one for one in alerts if one["severity"] == "critical" and one not in planted]
+    assert len(false) / _WEEKS <= 1, false
+    assert not _of(alerts, "BudgetBurn", "data")  # the nightly batch
+
+
+def _replayed(directory: Path) -> list[dict[str, Any]]:
+    span = ("--replay", "30d", "--until", f"{month.UNTIL:%Y-%m-%d}", "--format", "json")
+    where = ("--config", directory / "tokentide.yaml", "--data-dir", directory / "data")
+    ran = tokentide("alerts", "test", *span, *where, cwd=directory, patience=1000)
+    assert ran.returncode == 0, ran.stderr
+    alerts: list[dict[str, Any]] = json.loads(ran.stdout)
+    return alerts
+
+
+def _of(alerts: list[dict[str, Any]], name: str, budget: str) -> list[dict[str, Any]]:
+    return [one for one in alerts if one["alert"] == name and one["labels"].get("budget") == budget]
+
+
+def _fired(alert: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(alert["fired_at"])
