@@ -159,6 +159,17 @@ def test_a_reader_and_another_writer_never_share_a_directory(tmp_path: Path) -> 
         place.check_reader("a")
 
 
+def test_own_metrics_are_nobodys(tmp_path: Path) -> None:
+    """What the service writes about itself neither needs leave nor counts as another tenant."""
+    path = tmp_path / "keys.json"
+    kept(path, minted("a", {QUERY}, NOW)[0])
+    place = Directory(tmp_path, Keyring(path), set)
+    place.admit("a")
+    place.admit("")
+    place.check_reader("a")
+    assert directory.written(tmp_path) == {"a"}
+
+
 def test_a_directory_without_record_is_searched(tmp_path: Path) -> None:
     """Where nothing is on record, what is found counts, and is on record from then on."""
     place = Directory(tmp_path, Keyring(tmp_path / "keys.json"), lambda: ["x", "y"])
