@@ -22,6 +22,7 @@ from otel_exporter.decode import Decoder
 from otel_exporter.plugins import before_ours, load
 from otel_exporter.poster import LedgerPoster
 from otel_exporter.reconcile import Reconciler
+from otel_exporter.second_look import SecondLook
 from otel_exporter.spool import Spool
 from otel_exporter.writer import Writer
 from processors.batch import Batch
@@ -74,8 +75,10 @@ def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling
         shelf = ContentShelf() if settings.content.policy in ("keep", "redact") else None
         commit = GroupCommit(Decoder(engine).decode, processors(settings), spool, watcher.committed, shelf)
         price = price_book(settings).price
-        poster = LedgerPoster(store, price, watcher.posted)
-        writer = Writer(spool, store, poster, repairs=Reconciler(store, price) if reconciling else dict)
+        shared = None if store.is_embedded else SecondLook(store, price)  # others may post to a server
+        poster = LedgerPoster(store, price, watcher.posted, second_look=shared)
+        reconciler = Reconciler(store, price, second_look=shared) if reconciling else dict
+        writer = Writer(spool, store, poster, repairs=lambda: (shared() if shared else {}) or reconciler())
         yield Assembly(store, spool, commit, writer, price)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from otel_exporter.commit import stage
+from otel_exporter.second_look import Posted, SecondLook, nets
 from otel_exporter.telemetry import Metric
 from processors.post import Price, handles, post
 
@@ -31,20 +32,25 @@ class LedgerPoster:
         price: Price,
         posted: Callable[[pl.DataFrame], None] = lambda _entries: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        second_look: SecondLook | None = None,
     ) -> None:
         self._store = store
         self._price = price
         self._posted = posted
         self._now = now
+        self._second_look = second_look
 
     def entries(self, tenant: str, observations: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """Table -> rows. Called once per batch and tenant; what it returns is written as is, however often."""
         if observations.is_empty():
             return {}
+        names, (since, until) = handles(observations), _around(observations)
         with stage("lookup"):
-            current = self._store.ledger_entries(tenant, handles(observations), *_around(observations))
+            current = self._store.ledger_entries(tenant, names, since, until)
         with stage("post"):
             entries = post(observations, current, self._price, self._now())
+        if self._second_look is not None:
+            self._second_look.posted(Posted(tenant, names, since, until, nets(current, entries)))
         _count(entries)
         self._posted(entries)
         return {"genai_ledger": entries} if entries.height else {}
