@@ -21,7 +21,7 @@ from clickhouse_schema import retention
 from clickhouse_schema.mending import Differences, differences, mend
 from clickhouse_schema.rollups import ROLLUPS
 from otel_exporter.asking import Ask, direct, table
-from otel_exporter.second_look import SecondLook, related_entries
+from otel_exporter.second_look import SecondLook, related_entries, repair_number
 from otel_exporter.telemetry import Metric
 from processors.contract import LEDGER_SCHEMA
 from processors.post import Price
@@ -148,7 +148,9 @@ def repairs(store: Store, broken: Sequence[Broken], price: Price, posted_at: dat
     """Tenant to the entries that leave every broken call standing once; tenants without any are left out."""
     mended = {}
     for tenant, mine in groupby(broken, key=lambda one: one.tenant):
-        entries = reconcile(related_entries(store, tenant, {one.call_key for one in mine}), price, posted_at)
+        entries = reconcile(
+            related_entries(store, tenant, {one.call_key for one in mine}), price, posted_at, repair_number()
+        )
         if entries.height:
             mended[tenant] = entries
     return mended

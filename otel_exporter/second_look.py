@@ -5,13 +5,14 @@ is reversed twice. Nothing can keep them from it (a ClickHouse server has no loc
 the one whose insert came last sees everything. So each looks again at what it has posted; where the ledger is not what
 the batch should have left, the calls are joined again (`processors.reconcile`) and the difference is posted.
 
-Two may mend the same call at the same time, too. What was mended is looked at again, after a while by chance, until
-nothing is left to mend.
+Two may mend the same call at the same time, too: so each waits a while by chance before it does, and what was mended is
+looked at again until nothing is left to mend.
 """
 
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ import structlog
 from clickhouse_schema.lookup import standing
 from otel_exporter.telemetry import Metric
 from processors.contract import LEDGER_SCHEMA
-from processors.post import Price
+from processors.post import REPAIRS, Price
 from processors.reconcile import reconcile
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 _VERSION: Final = ["call_key", "version"]
 #: Two that mend the same must not meet again: seconds of chance, more each time.
-_FIRST_SECONDS: Final = 0.5
+_FIRST_SECONDS: Final = 1.0
 _MOST_SECONDS: Final = 60.0
 
 
@@ -78,7 +79,9 @@ class SecondLook:
         self._posted.append(posted)
 
     def suspect(self, tenant: str, call_keys: set[str]) -> None:
-        """Look at these calls the next time."""
+        """Look at these calls, too."""
+        if not self._suspects:
+            self._defer()
         self._suspects[tenant] |= call_keys
 
     def __call__(self) -> dict[str, pl.DataFrame]:
@@ -90,36 +93,46 @@ class SecondLook:
         while self._posted:
             found = self._changed(self._posted[0])
             if found:
-                self._suspects[self._posted[0].tenant] |= found
+                self.suspect(self._posted[0].tenant, found)
             del self._posted[0]
         if not self._suspects or self._clock() < self._due:
             return {}
         return self._mended()
 
     def _changed(self, posted: Posted) -> set[str]:
-        """The calls that are not what the batch should have left: somebody else has posted."""
+        """The calls that are not what the batch should have left (somebody else has posted), or were broken before."""
         now = standing(self._store, posted.tenant, posted.handles, posted.since, posted.until)
         both = posted.nets.join(now, on=_VERSION, how="full", coalesce=True, suffix="_now")
-        return set(both.filter(~pl.col("net").eq_missing(pl.col("net_now")))["call_key"])
+        changed = ~pl.col("net").eq_missing(pl.col("net_now"))
+        broken = (pl.col("net_now") != 1) | ((pl.col("net_now") == 1).sum().over("call_key") > 1)
+        return set(both.filter(changed | broken)["call_key"])
+
+    def _defer(self) -> None:
+        seconds = min(_MOST_SECONDS, _FIRST_SECONDS * 2.0**self._attempts)
+        self._due = self._clock() + random.uniform(0.0, seconds)
 
     def _mended(self) -> dict[str, pl.DataFrame]:
         parts = [pl.DataFrame(schema=LEDGER_SCHEMA)]
         broken: dict[str, set[str]] = {}
         for tenant, call_keys in self._suspects.items():
             related = related_entries(self._store, tenant, call_keys)
-            entries = reconcile(related, self._price, datetime.now(UTC))
+            entries = reconcile(related, self._price, datetime.now(UTC), repair_number())
             if entries.height:
                 parts.append(entries)
                 broken[tenant] = set(entries["call_key"])
         self._suspects = defaultdict(set, broken)
         self._attempts = self._attempts + 1 if broken else 0
-        seconds = min(_MOST_SECONDS, _FIRST_SECONDS * 2.0**self._attempts)
-        self._due = self._clock() + random.uniform(0.0, seconds) if broken else 0.0
         if not broken:
             return {}
+        self._defer()
         Metric.MENDED.add(calls := sum(map(len, broken.values())))
         log.info("another receiver posted the same calls; mended", calls=calls)
         return {"genai_ledger": pl.concat(parts)}
+
+
+def repair_number() -> int:
+    """For `processors.reconcile`."""
+    return 1 + secrets.randbelow(REPAIRS - 1)
 
 
 def related_entries(store: Store, tenant: str, call_keys: set[str]) -> pl.DataFrame:

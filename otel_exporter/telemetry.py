@@ -162,8 +162,8 @@ class Metric(Enum):
         "tokentide_mended_calls_total",
         "counter",
         (),
-        "Calls that reconcile found broken and mended.",
-        "Any: two writers post to the same store. Find the other `serve` and stop it.",
+        "Calls that another receiver had posted at the same time; they are mended.",
+        "Harmless. Many: send all spans of a trace to one receiver. Any on an embedded store: two write to it, find out.",
     )
     LAST_STORED = Declared(
         "tokentide_last_stored_timestamp_seconds",

@@ -174,7 +174,7 @@ BOOKKEEPING: Final[tuple[Column, ...]] = (
         "one map per observation: everything it said, so that the join can be computed again",
     ),
     Column("posted_at", "DateTime64(3, 'UTC')", pl.Datetime("ms", "UTC"), "when this entry was posted"),
-    Column("version", "UInt64", pl.UInt64, "hash of the entry's content"),
+    Column("version", "UInt64", pl.UInt64, "hash of the entry's content, 48 bits; the last 16 number repairs"),
     Column("sign", "Int8", pl.Int8, "+1 entry, -1 reversal"),
 )
 

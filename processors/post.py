@@ -34,6 +34,8 @@ _PRICED: Final = (
     "margin_usd", "cost_source", "cost_local_usd", "saved_usd", "price_version", "issues",
 )  # fmt: skip
 _TOKEN_COLUMNS: Final = tuple(column.name for column in SAID if column.group is Group.TOKENS)
+#: So many versions have the same content. The last 16 bits are 0, or the number that a repair gave (`reconcile`).
+REPAIRS: Final = 2**16
 _CONTENT: Final = [name for name in LEDGER_COLUMNS if name not in ("posted_at", "version", "sign")]
 
 
@@ -213,7 +215,7 @@ def _versioned(calls: pl.DataFrame, posted_at: datetime) -> pl.DataFrame:
         sign=pl.lit(1, pl.Int8),
     )
     content = entries.select(name for name in _CONTENT if name not in ("said", "labels"))
-    return entries.with_columns(version=content.hash_rows(seed=0)).select(
+    return entries.with_columns(version=content.hash_rows(seed=0) // REPAIRS * REPAIRS).select(
         pl.col(name).cast(dtype) for name, dtype in LEDGER_SCHEMA.items()
     )
 
@@ -221,7 +223,7 @@ def _versioned(calls: pl.DataFrame, posted_at: datetime) -> pl.DataFrame:
 def _entries(calls: pl.DataFrame, live: pl.DataFrame, posted_at: datetime) -> pl.DataFrame:
     if live.is_empty():
         return calls
-    entry = ["tenant", "call_key", "version"]
+    entry = ["tenant", "call_key", pl.col("version") // REPAIRS]
     gone = live.join(calls, on=entry, how="anti", maintain_order="left")
     reversals = gone.with_columns(
         sign=pl.lit(-1, pl.Int8), posted_at=pl.lit(posted_at).cast(LEDGER_SCHEMA["posted_at"])

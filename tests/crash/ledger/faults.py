@@ -48,7 +48,7 @@ class Fault:
 
 
 def plan(seed: int, seconds: float, receivers: int, *, with_collector: bool) -> list[Fault]:
-    """The faults of ``seconds``, about one in four seconds; each kind once before any comes again."""
+    """The faults of ``seconds``, about one in 3.5 seconds; each kind once before any comes again."""
     rng = random.Random(f"plan {seed}")
     found: list[Fault] = []
     at = rng.uniform(1.0, 4.0)
@@ -58,7 +58,7 @@ def plan(seed: int, seconds: float, receivers: int, *, with_collector: bool) -> 
         for kind in kinds:
             point = f"{rng.choice(POINTS)}:{rng.randint(1, 6)}"
             found.append(Fault(at, kind, rng.randrange(receivers), rng.uniform(0.5, 6.0), point))
-            at += rng.uniform(1.0, 7.0)
+            at += rng.uniform(1.0, 6.0)
             if at > seconds:
                 return found
 

@@ -107,4 +107,3 @@ def _sums(engine: Engine) -> dict[str, tuple[int, Decimal, int]]:
 
 def _rows(engine: Engine, sql: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in engine.ask(f"{sql} FORMAT JSONEachRow").splitlines()]
-
