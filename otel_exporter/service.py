@@ -108,6 +108,7 @@ class Service:
             doors.push_async_callback(asyncio.to_thread, pipeline.stop)
             doors.push_async_callback(asyncio.to_thread, (await asyncio.to_thread(self._schedule, parts)))
             addresses |= await self._receive(doors, pipeline, token)
+            ready.listening = True
             yield addresses
 
     def _schedule(self, parts: Assembly) -> Callable[[], None]:
@@ -175,13 +176,16 @@ def clickhouse_door(settings: Settings, store: Store) -> ClickHouseDoor:
 
 
 class Readiness:
-    """Ready means that data move: the writer has not stopped, and does not fail while something waits."""
+    """Ready means that data move: the receivers listen, the writer has not stopped, and does not fail."""
 
     def __init__(self, parts: Assembly) -> None:
         self._parts = parts
+        self.listening = False
 
     def __call__(self) -> tuple[bool, Sequence[str]]:
         """Whether data move, and what stands in the way."""
+        if not self.listening:
+            return False, ["starting"]
         state = self._parts.writer.state
         if state.name in ("stopped", "backing_off"):
             return False, [f"writer {state.name}: {state.reason}"]
