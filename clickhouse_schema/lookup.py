@@ -24,7 +24,7 @@ _WORTH_THE_INDEX: Final = 128
 #: Arrow would say an Enum's number, and nobody asks for the types here.
 _COLUMNS: Final = ", ".join("toString(status) AS status" if name == "status" else name for name in LEDGER_COLUMNS)
 
-_STANDING: Final = {"call_key": pl.String, "version": LEDGER_SCHEMA["version"], "net": pl.Int64}
+_STANDING: Final = pl.Schema({"call_key": pl.String, "version": pl.UInt64, "net": pl.Int64})
 
 
 def ledger_entries(

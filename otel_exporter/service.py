@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from otel_exporter import runfile
+from otel_exporter import bounds, runfile
 from otel_exporter.alerts import Alerting
 from otel_exporter.asking import bounded
 from otel_exporter.assembly import Assembly, assembled
@@ -60,6 +60,7 @@ class Service:
             PortTaken: an address is not free.
             TlsUnusable: TLS files cannot be used.
         """
+        bounds.publish(self._settings)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, self._stop.set)
@@ -200,16 +201,21 @@ class _WriterThread:
 
     def _run(self) -> None:
         self._parts.writer.run(self._stopped)
+        if not self._parts.writer.drain(DRAIN_SECONDS):
+            log.warning("not everything is in ClickHouse yet; the spool keeps it", state=self._parts.writer.state.name)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what is left, for a while; what ClickHouse does not take now stays in the spool."""
+        """Write what is left, for a while; what ClickHouse does not take now stays in the spool.
+
+        An insert that ClickHouse does not answer is left alone: it is offered again, as it is, after the next start.
+        """
         self._stopped.set()
-        self._thread.join()
-        if not self._parts.writer.drain(DRAIN_SECONDS):
-            log.warning("not everything is in ClickHouse yet; the spool keeps it", state=self._parts.writer.state.name)
+        self._thread.join(DRAIN_SECONDS + GRACE_SECONDS)
+        if self._thread.is_alive():
+            log.warning("ClickHouse does not answer; the spool keeps what is not known to be there")
 
 
 def _tls(said: TlsSettings) -> Tls | None:

@@ -88,6 +88,27 @@ class Metric(Enum):
         "Bytes of requests admitted and not yet acknowledged.",
         "Close to ingest.max_in_flight_bytes: senders are about to be asked to retry.",
     )
+    QUEUE_BYTES = Declared(
+        "tokentide_queue_bytes",
+        "gauge",
+        (),
+        "Bytes of valid requests that wait for the next group to be committed.",
+        "Close to tokentide_queue_limit_bytes: more arrives than can be stored; senders are asked to retry.",
+    )
+    QUEUE_LIMIT = Declared(
+        "tokentide_queue_limit_bytes",
+        "gauge",
+        (),
+        "Bytes that may wait: what is committed in 3 seconds, as measured.",
+        "Falls: the disk or the processor has become slow.",
+    )
+    LIMIT = Declared(
+        "tokentide_limit",
+        "gauge",
+        ("bound",),
+        "A bound, by its setting (`spool.max_bytes`, `ingest.max_in_flight_bytes` ...) or, if it is fixed, by its name.",
+        "Draw it beside what it bounds: `tokentide_spool_bytes` and `bound=\"spool.max_bytes\"`.",
+    )
     COMMIT_SECONDS = Declared(
         "tokentide_commit_seconds",
         "histogram",

@@ -223,7 +223,7 @@ def _versioned(calls: pl.DataFrame, posted_at: datetime) -> pl.DataFrame:
 def _entries(calls: pl.DataFrame, live: pl.DataFrame, posted_at: datetime) -> pl.DataFrame:
     if live.is_empty():
         return calls
-    entry = ["tenant", "call_key", pl.col("version") // REPAIRS]
+    entry = [pl.col("tenant"), pl.col("call_key"), pl.col("version") // REPAIRS]
     gone = live.join(calls, on=entry, how="anti", maintain_order="left")
     reversals = gone.with_columns(
         sign=pl.lit(-1, pl.Int8), posted_at=pl.lit(posted_at).cast(LEDGER_SCHEMA["posted_at"])
