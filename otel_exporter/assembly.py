@@ -78,7 +78,8 @@ def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling
         shared = None if store.is_embedded else SecondLook(store, price)  # others may post to a server
         poster = LedgerPoster(store, price, watcher.posted, second_look=shared)
         reconciler = Reconciler(store, price, second_look=shared) if reconciling else dict
-        writer = Writer(spool, store, poster, repairs=lambda: (shared() if shared else {}) or reconciler())
+        repairs = (lambda: shared() or reconciler()) if shared else reconciler
+        writer = Writer(spool, store, poster, repairs=repairs, shared=shared is not None)
         yield Assembly(store, spool, commit, writer, price)
 
 

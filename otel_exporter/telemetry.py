@@ -107,7 +107,7 @@ class Metric(Enum):
         "gauge",
         ("bound",),
         "A bound, by its setting (`spool.max_bytes`, `ingest.max_in_flight_bytes` ...) or, if it is fixed, by its name.",
-        "Draw it beside what it bounds: `tokentide_spool_bytes` and `bound=\"spool.max_bytes\"`.",
+        'Draw it beside what it bounds: `tokentide_spool_bytes` and `bound="spool.max_bytes"`.',
     )
     COMMIT_SECONDS = Declared(
         "tokentide_commit_seconds",

@@ -10,14 +10,14 @@ from otel_exporter.bounds import FIXED, publish
 from otel_exporter.config.fields import leaves
 from otel_exporter.config.tree import Settings
 from otel_exporter.config.values import SizeMark
-from otel_exporter.telemetry import time
+from otel_exporter.telemetry import exposition
 
 OPTIONAL = {("store", "max_memory")}  # unset: half of this machine's
 
 
 def exported() -> dict[str, float]:
     publish(Settings())
-    found = re.findall(r'^tokentide_limit\{bound="(.+)"\} (\S+)$', time().decode(), re.MULTILINE)
+    found = re.findall(r'^tokentide_limit\{bound="(.+)"\} (\S+)$', exposition().decode(), re.MULTILINE)
     return {name: float(value) for name, value in found}
 
 
