@@ -114,10 +114,11 @@ def main() -> int:
     print(f"{found.acknowledged:,} spans acknowledged in {found.seconds:.0f} s "
           f"= {found.acknowledged / found.seconds:,.0f} spans/s while ClickHouse was away")  # fmt: skip
     print(
-        f"an hour of 1,000 spans/s needs {mib(found.spool * HOUR / found.acknowledged)} of spool; put off: {found.put_off}"
+        f"an hour of 1,000 spans/s needs {mib(found.spool * HOUR / found.acknowledged)} of spool; "
+        f"put off: {found.put_off}"
     )
-    print(f"RSS {mib(found.rss[0][1])} after a tenth, {mib(found.rss[-2][1])} at the end, {mib(found.rss[-1][1])} at most "
-          f"while draining, {mib(found.rss_after)} afterwards")  # fmt: skip
+    print(f"RSS {mib(found.rss[0][1])} after a tenth, {mib(found.rss[-2][1])} at the end, "
+          f"{mib(found.rss[-1][1])} at most while draining, {mib(found.rss_after)} afterwards")  # fmt: skip
     print(f"drained in {found.drained:.0f} s = {found.acknowledged / found.drained:,.0f} spans/s")
     print(f"stored {found.stored:,} spans, {found.calls:,} calls; lost {found.acknowledged - found.stored:,}")
     return int((found.stored, 2 * found.calls) != (found.acknowledged, found.acknowledged))

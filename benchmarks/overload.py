@@ -1,4 +1,4 @@
-"""Five times more than we can take: what is answered, what it costs in memory, what still gets through, how it recovers.
+"""Five times more than we can take: what is answered, what it costs in memory, what gets through, how it recovers.
 
 ``python -m benchmarks.overload [seconds]`` finds the capacity (closed loop: senders that wait for their answer), then
 sends five times that much by the clock (open loop: nobody waits for anybody, nothing is sent again), then measures how

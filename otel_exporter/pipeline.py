@@ -93,7 +93,7 @@ class Pipeline:
         """Return when the request is durable.
 
         Raises:
-            RetryLater: too much waits, not committed in time, spool full, or stopping. A retry of the same bytes is never
+            RetryLater: too much waits, too late, spool full, or stopping. A retry of the same bytes is never
                 stored twice.
             Refused: it can never be stored.
         """
@@ -103,9 +103,8 @@ class Pipeline:
         try:
             await asyncio.wait_for(asyncio.shield(done), self._ack_seconds)
         except TimeoutError:
-            slow = RetryLater(
-                Reason.SLOW, f"not committed within {self._ack_seconds:g} seconds, send it again", delay=1.0
-            )
+            sentence = f"not committed within {self._ack_seconds:g} seconds, send it again"
+            slow = RetryLater(Reason.SLOW, sentence, delay=1.0)
             self._give_up(request.key, slow)
             raise slow from None
 

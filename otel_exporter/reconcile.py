@@ -1,7 +1,7 @@
 """Reconcile: finds the calls that two posting writers left broken, and mends them (DESIGN 5, `processors.reconcile`).
 
 `serve` keeps others from its data directory; on a ClickHouse server several may post to one ledger. Two that race see
-only a part of each other's entries. `otel_exporter.second_look` mends that at once; this finds what it cannot know: what
+only a part of each other's entries. `otel_exporter.second_look` mends that at once; this finds what that cannot: what
 a receiver posted just before it was killed, and the sides of a call that no look-up brings together.
 """
 

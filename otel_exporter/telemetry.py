@@ -106,8 +106,8 @@ class Metric(Enum):
         "tokentide_limit",
         "gauge",
         ("bound",),
-        "A bound, by its setting (`spool.max_bytes`, `ingest.max_in_flight_bytes` ...) or, if it is fixed, by its name.",
-        'Draw it beside what it bounds: `tokentide_spool_bytes` and `bound="spool.max_bytes"`.',
+        "A bound, by its setting (`spool.max_bytes`, `ingest.max_in_flight_bytes` ...); fixed ones by a name.",
+        "Draw it beside what it bounds, as `tokentide_spool_bytes`.",
     )
     COMMIT_SECONDS = Declared(
         "tokentide_commit_seconds",
@@ -184,7 +184,7 @@ class Metric(Enum):
         "counter",
         (),
         "Calls that another receiver had posted at the same time; they are mended.",
-        "Harmless. Many: send all spans of a trace to one receiver. Any on an embedded store: two write to it, find out.",
+        "Harmless. Many: send all spans of a trace to one receiver. Any on an embedded store: find the other.",
     )
     LAST_STORED = Declared(
         "tokentide_last_stored_timestamp_seconds",

@@ -21,8 +21,8 @@ SEED = int(os.environ.get("TEST_LEDGER_SEED", "20261121"))
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_ledger_is_exact_whatever_is_killed(tmp_path: Path) -> None:
-    """Clients, a Collector, two receivers, one ClickHouse, each tormented: nothing acknowledged is lost, nothing charged
-    twice, the sum of the costs and the rollups are exact to the last digit.
+    """Clients, a Collector, two receivers, one ClickHouse, each tormented: nothing acknowledged is lost,
+    nothing is charged twice, the sum of the costs and the rollups are exact to the last digit.
     """
     outcome = run(tmp_path, SECONDS, SEED, binary(), RATE)
     lines: list[str] = []

@@ -82,7 +82,7 @@ def verdict(books: Books, engine: Engine) -> Verdict:
 
 def _expected(books: Books, by_cost: Decimal) -> Decimal:
     """The sum over the calls of which everything is known; of the others (given up) what stands, if it may."""
-    certain = [costs for costs in (set(_possible(call, books)) for call in books.calls)]
+    certain = [set(_possible(call, books)) for call in books.calls]
     if all(len(costs) == 1 for costs in certain):
         return sum((cost for costs in certain for cost in costs if cost is not None), Decimal(0))
     return by_cost

@@ -1,4 +1,4 @@
-"""Receivers that post to one ledger at the same time: each looks again, and every call stands once, without reconcile."""
+"""Receivers that post to one ledger at the same time: each looks again, every call stands once."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Receiver:
 def test_however_receivers_race_every_call_stands_once(
     store: Store, tmp_path_factory: pytest.TempPathFactory, calls: list[Call], data: st.DataObject
 ) -> None:
-    """Three receivers take turns at any moment between look-up, insert and second look; the sums are exact at the end."""
+    """Three receivers take turns at any moment between look-up, insert and second look; the sums are exact."""
     tenant, folder = f"s{next(NUMBER)}", tmp_path_factory.mktemp("files")
     receivers = [Receiver(store, folder, tenant) for _ in range(3)]
     rows = [row | {"tenant": tenant} for row in observations_of(calls)]
