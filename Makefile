@@ -1,6 +1,7 @@
 # Everything runs from .venv, made by `make setup` with uv when it is there and with venv + pip otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check corpus interleavings bench bench-forecast bench-anomaly clean
+.PHONY: help setup demo test check corpus interleavings ledger-test outage-test overload-test bench bench-forecast \
+	bench-anomaly clean
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := .venv/.ready
@@ -51,6 +52,15 @@ corpus: $(DEV)  ## Every real export of the corpus beside what happened: a table
 interleavings: $(DEV)  ## 10,000 random orders, repetitions and splits of what is observed: no total differs
 	@$(BIN)/python -m pytest -q --hypothesis-profile=interleavings --hypothesis-show-statistics --timeout 0 \
 		tests/unit/processors/test_post.py -k any_order
+
+ledger-test: $(DEV)  ## Kill, freeze, fill and repeat for SECONDS=600 with SEED=1: lost 0, charged twice 0, the sum exact
+	@$(BIN)/python -m tests.crash.ledger --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
+
+outage-test: $(DEV)  ## SPANS=3600000 (an hour of 1,000/s) while ClickHouse is dead: spool, memory, drain
+	@$(BIN)/python -m benchmarks.outage $(SPANS)
+
+overload-test: $(DEV)  ## Five times the capacity for SECONDS=30: answers, goodput, memory, recovery
+	@$(BIN)/python -m benchmarks.overload $(SECONDS)
 
 bench: $(DEV)  ## Measure throughput, stages, memory, ack latency
 	@$(BIN)/python -m benchmarks.posting

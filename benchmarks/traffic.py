@@ -27,9 +27,11 @@ _WORDS = (
 )
 
 
-def requests(count: int, spans: int = 512, *, content_bytes: int = 0, seed: int = 7) -> Iterator[bytes]:
+def requests(
+    count: int, spans: int = 512, *, content_bytes: int = 0, seed: int = 7, rng: random.Random | None = None
+) -> Iterator[bytes]:
     """``count`` requests of ``spans`` spans; ``content_bytes`` of distinct message text on every LLM span."""
-    rng = random.Random(seed)
+    rng = rng or random.Random(seed)
     now = time.time_ns() - 3_600_000_000_000
     for number in range(count):
         request = ExportTraceServiceRequest()

@@ -24,6 +24,8 @@ _WORTH_THE_INDEX: Final = 128
 #: Arrow would say an Enum's number, and nobody asks for the types here.
 _COLUMNS: Final = ", ".join("toString(status) AS status" if name == "status" else name for name in LEDGER_COLUMNS)
 
+_STANDING: Final = pl.Schema({"call_key": pl.String, "version": pl.UInt64, "net": pl.Int64})
+
 
 def ledger_entries(
     store: Store, tenant: str, handles: Sequence[str], since: datetime | None, until: datetime | None
@@ -31,6 +33,29 @@ def ledger_entries(
     """See `Store.ledger_entries`."""
     if not handles:
         return pl.DataFrame(schema=LEDGER_SCHEMA)
+    return _asked(store, _COLUMNS, "", tenant, handles, since, until).cast(LEDGER_SCHEMA)
+
+
+def standing(
+    store: Store, tenant: str, handles: Sequence[str], since: datetime | None, until: datetime | None
+) -> pl.DataFrame:
+    """What the entries that `ledger_entries` would answer leave: (call_key, version, net), where the net is not 0."""
+    if not handles:
+        return pl.DataFrame(schema=_STANDING)
+    columns = "call_key, version, sum(toInt64(sign)) AS net"
+    rest = "GROUP BY call_key, version HAVING net != 0"
+    return _asked(store, columns, rest, tenant, handles, since, until).cast(_STANDING)
+
+
+def _asked(
+    store: Store,
+    columns: str,
+    rest: str,
+    tenant: str,
+    handles: Sequence[str],
+    since: datetime | None,
+    until: datetime | None,
+) -> pl.DataFrame:
     hour = "toStartOfHour(started_at)"
     conditions = ["tenant = {tenant:String}"]
     conditions += [f"{hour} >= toStartOfHour({{since:DateTime64(9, 'UTC')}})"] if since else []
@@ -38,8 +63,8 @@ def ledger_entries(
     if len(handles) <= _WORTH_THE_INDEX:
         conditions.append("indexHint(hasAny(handles, (SELECT groupArray(handle) FROM $given)))")
     conditions.append("arrayExists(handle -> handle IN (SELECT handle FROM $given), handles)")
-    sql = f"SELECT {_COLUMNS} FROM {DATABASE}.genai_ledger PREWHERE {' AND '.join(conditions)}"
+    sql = f"SELECT {columns} FROM {DATABASE}.genai_ledger PREWHERE {' AND '.join(conditions)} {rest}"
     given = pl.DataFrame({"handle": handles}, schema={"handle": pl.String})
     bounds = {"since": since, "until": until}
     parameters = {"tenant": tenant, **{name: bound for name, bound in bounds.items() if bound is not None}}
-    return store.arrow_given(sql, given, parameters).cast(LEDGER_SCHEMA)
+    return store.arrow_given(sql, given, parameters)

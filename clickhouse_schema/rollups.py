@@ -188,19 +188,21 @@ class Rollup:
         return f"{head}\nFROM {source.table} AS row\nGROUP BY {', '.join((self.time, *self.dimensions))}"
 
     def wrong_days(self) -> str:
-        """The days from ``since`` on (a date) on which the rollup and the ledger disagree."""
+        """The days from ``since`` on (a date) on which the rollup and the ledger disagree, and by how much (a text)."""
         compared = [measure for measure in self.measures if measure.name in _COMPARED]
         entries = ", ".join(f"{measure.of_entries} AS {measure.name}" for measure in compared)
         rows = ", ".join(f"-{measure.of_rows} AS {measure.name}" for measure in compared)
         conditions = " AND ".join(each for each in (self.where, "day >= {since:Date}") if each)
         wrong = " OR ".join(f"sum(part.{measure.name}) != 0" for measure in compared)
+        sums = ", ".join(f"sum(part.{measure.name})" for measure in compared)
         return (
-            f"SELECT DISTINCT day FROM (\n"
+            f"SELECT day, toString(groupArray(difference)) AS difference FROM (\n"
+            f"SELECT day, tuple(tenant, {sums}) AS difference FROM (\n"
             f"SELECT toDate(toDateTime({_SECOND}, 'UTC'), 'UTC') AS day, entry.tenant AS tenant, {entries}\n"
             f"FROM {_LEDGER} AS entry WHERE {conditions} GROUP BY day, tenant\nUNION ALL\n"
             f"SELECT toDate(row.{self.time}, 'UTC') AS day, row.tenant AS tenant, {rows}\n"
             f"FROM {self.table} AS row WHERE day >= {{since:Date}} GROUP BY day, tenant\n"
-            f") AS part GROUP BY day, tenant HAVING {wrong} ORDER BY day"
+            f") AS part GROUP BY day, tenant HAVING {wrong} ORDER BY day, tenant\n) GROUP BY day ORDER BY day"
         )
 
     def day_completion(self) -> str:

@@ -8,6 +8,7 @@ the server side, and one handle serves one call at a time.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -188,13 +189,30 @@ class Store:
             path: an Arrow IPC *file* (not stream).
             token: names this block for ever (``batch/table/part``).
         """
-        settings = ONE_BLOCK | {"insert_deduplication_token": token, "insert_deduplicate": "1"}
+        self._insert(table, table, path, ONE_BLOCK | {"insert_deduplication_token": token, "insert_deduplicate": "1"})
+
+    def refuses(self, table: str, path: Path) -> bool:
+        """Whether ``table`` itself, without the views it feeds, refuses this file: then none of it was ever written.
+
+        Asked where others write to the same table: an empty copy of it, made for this, is offered the file.
+        """
+        copy = f"{table}_probe_{secrets.token_hex(4)}"
+        self.command(f"CREATE TABLE {DATABASE}.{copy} AS {DATABASE}.{table}")
+        try:
+            self._insert(copy, table, path, ONE_BLOCK)
+        except StoreRejected:
+            return True
+        finally:
+            self.command(f"DROP TABLE IF EXISTS {DATABASE}.{copy}")
+        return False
+
+    def _insert(self, into: str, like: str, path: Path, settings: Mapping[str, str]) -> None:
         with path.open("rb") as file, self._handle() as client:
             if self.is_embedded:
-                _insert_by_descriptor(client, table, file.fileno(), settings)
+                _insert_by_descriptor(client, into, INSERTED[like], file.fileno(), settings)
             else:
-                name = f"{DATABASE}.{table}"
-                client.raw_insert(name, INSERTED[table], insert_block=file, fmt="Arrow", settings=settings)
+                name = f"{DATABASE}.{into}"
+                client.raw_insert(name, INSERTED[like], insert_block=file, fmt="Arrow", settings=dict(settings))
 
     def ledger_entries(
         self, tenant: str, handles: Sequence[str], since: datetime | None, until: datetime | None
@@ -289,9 +307,11 @@ def _choose_database(client: Any) -> None:
         client.database = DATABASE
 
 
-def _insert_by_descriptor(client: Any, table: str, descriptor: int, settings: Mapping[str, str]) -> None:
+def _insert_by_descriptor(
+    client: Any, table: str, names: Sequence[str], descriptor: int, settings: Mapping[str, str]
+) -> None:
     """INFILE reads globs, so a directory called `a{b}` would be misread: the open file's own name has none of these."""
-    columns = ", ".join(f"`{column}`" for column in INSERTED[table])
+    columns = ", ".join(f"`{column}`" for column in names)
     clause = ", ".join(f"{name} = {_quoted(value)}" for name, value in settings.items())
     source = f"/proc/self/fd/{descriptor}"
     client.command(f"INSERT INTO {DATABASE}.{table} ({columns}) FROM INFILE '{source}' SETTINGS {clause} FORMAT Arrow")

@@ -27,6 +27,7 @@ from otel_exporter.identity import Directory, Keyring
 from otel_exporter.poster import LedgerPoster
 from otel_exporter.posting_clock import PostingClock
 from otel_exporter.reconcile import Reconciler
+from otel_exporter.second_look import SecondLook
 from otel_exporter.spool import Spool, survey
 from otel_exporter.writer import Writer
 from processors.post import Price
@@ -105,9 +106,11 @@ def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling
         clock = PostingClock()
         if (cut := last_cut(store)) is not None:
             clock.after(cut)
-        poster = LedgerPoster(store, decide, watcher.posted, clock)
-        repairs = Reconciler(store, decide, now=clock) if reconciling else dict
-        writer = Writer(spool, store, poster, repairs=repairs, now=clock)
+        shared = None if store.is_embedded else SecondLook(store, decide, now=clock)  # others may post to a server
+        poster = LedgerPoster(store, decide, watcher.posted, clock, shared)
+        reconciler = Reconciler(store, decide, now=clock, second_look=shared) if reconciling else dict
+        repairs = (lambda: shared() or reconciler()) if shared else reconciler
+        writer = Writer(spool, store, poster, repairs=repairs, now=clock, shared=shared is not None)
         yield Assembly(store, spool, commit, writer, price, clock, keys, directory, attributed, decide)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from otel_exporter.commit import stage
+from otel_exporter.second_look import Posted, SecondLook, nets
 from otel_exporter.telemetry import Metric
 from processors.post import Price, looked_up, post
 
@@ -31,21 +32,31 @@ class LedgerPoster:
         price: Price,
         posted: Callable[[pl.DataFrame], None] = lambda _entries: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        second_look: SecondLook | None = None,
     ) -> None:
         self._store = store
         self._price = price
         self._posted = posted
         self._now = now
+        self._second_look = second_look
 
     def entries(self, tenant: str, observations: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """Table -> rows. Called once per batch and tenant; what it returns is written as is, however often."""
         if observations.is_empty():
             return {}
+        asked: list[str] = []
+        since, until = _around(observations)
+
+        def find(names: list[str]) -> pl.DataFrame:
+            asked[:] = names
+            return self._store.ledger_entries(tenant, names, since, until)
+
         with stage("lookup"):
-            since, until = _around(observations)
-            current = looked_up(observations, lambda names: self._store.ledger_entries(tenant, names, since, until))
+            current = looked_up(observations, find)
         with stage("post"):
             entries = post(observations, current, self._price, self._now())
+        if self._second_look is not None:
+            self._second_look.posted(Posted(tenant, asked, since, until, nets(current, entries)))
         _count(entries)
         self._posted(entries)
         return {"genai_ledger": entries} if entries.height else {}

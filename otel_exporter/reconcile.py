@@ -1,7 +1,8 @@
 """Reconcile: finds the calls that two posting writers left broken, and mends them (DESIGN 5, `processors.reconcile`).
 
-One writer per store is the rule, and `serve` keeps it for its data directory; nothing keeps a second `serve` elsewhere
-from posting to the same ClickHouse server. Two that race see only a part of each other's entries.
+`serve` keeps others from its data directory; on a ClickHouse server several may post to one ledger. Two that race see
+only a part of each other's entries. `otel_exporter.second_look` mends that at once; this finds what that cannot: what
+a receiver posted just before it was killed, and the sides of a call that no look-up brings together.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import polars as pl
 import structlog
 
 from clickhouse_schema import retention
-from clickhouse_schema.mending import mend
+from clickhouse_schema.mending import Differences, differences, mend
 from clickhouse_schema.rollups import ROLLUPS
 from otel_exporter.asking import Ask, direct, table
+from otel_exporter.second_look import SecondLook, related_entries, repair_number
 from otel_exporter.telemetry import Metric
 from processors.contract import LEDGER_SCHEMA
 from processors.post import Price
@@ -35,6 +37,8 @@ RECENT: Final = timedelta(days=1)
 _OVERLAP: Final = timedelta(minutes=30)
 EVERY_SECONDS: Final = 3600.0
 RETRY_SECONDS: Final = 300.0
+#: After so long a difference is no insert under way: a writer offers a batch again at least every 30 seconds.
+STANDS_SECONDS: Final = 600.0
 #: Calls mended at once; the next run goes on with the others.
 _MOST: Final = 10_000
 _WITHIN: Final = """started_at >= parseDateTime64BestEffort({since:String}, 9, 'UTC')
@@ -144,27 +148,19 @@ def repairs(store: Store, broken: Sequence[Broken], price: Price, posted_at: dat
     """Tenant to the entries that leave every broken call standing once; tenants without any are left out."""
     mended = {}
     for tenant, mine in groupby(broken, key=lambda one: one.tenant):
-        entries = reconcile(_related(store, tenant, {one.call_key for one in mine}), price, posted_at)
+        entries = reconcile(
+            related_entries(store, tenant, {one.call_key for one in mine}), price, posted_at, repair_number()
+        )
         if entries.height:
             mended[tenant] = entries
     return mended
 
 
-def _related(store: Store, tenant: str, call_keys: set[str]) -> pl.DataFrame:
-    """Every entry of these calls and of all calls they share a handle with, however far: nothing joined is cut."""
-    handles = call_keys
-    while True:
-        found = store.ledger_entries(tenant, sorted(handles), None, None)
-        named = set(found["handles"].explode().drop_nulls()) | handles
-        if named == handles:
-            return found
-        handles = named
-
-
 class Reconciler:
     """Looks at the recent calls now and then, between two batches of the writer (`Writer`'s ``repairs``).
 
-    Rollups are compared with the ledger too, all of it the first time, and mended at once: see `mending`.
+    Rollups are compared with the ledger too, all of it the first time: see `mending`. With the ledger to itself it
+    mends a difference at once; where others post (``second_look``), when it is still the same after `STANDS_SECONDS`.
     Whatever fails here must not stop the writer: it is logged and tried again later.
     """
 
@@ -174,14 +170,17 @@ class Reconciler:
         price: Price,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        second_look: SecondLook | None = None,
     ) -> None:
         self._store = store
         self._price = price
         self._clock = clock
         self._now = now
+        self._second_look = second_look
         self._due = clock()
         self._looked = LONG_AGO
         self._compared = False
+        self._standing: Differences = {}
 
     def __call__(self) -> dict[str, pl.DataFrame]:
         """Table to entries that mend what is broken; nothing while it is not yet time to look again."""
@@ -195,16 +194,17 @@ class Reconciler:
             log.warning("cannot reconcile now, will try again", error=type(error).__name__)
             self._due = self._clock() + RETRY_SECONDS
             return {}
-        self._due = self._clock() + EVERY_SECONDS
+        self._due = self._clock() + (STANDS_SECONDS if self._standing else EVERY_SECONDS)
         return {"genai_ledger": entries} if entries.height else {}
 
     def _mend_rollups(self, now: datetime) -> None:
         since = retention.whole_since(self._store, now.date())
-        if self._compared:
+        if self._compared and not self._standing:
             recent = (now - RECENT).date()
             since = {rollup.name: max(recent, since.get(rollup.name, recent)) for rollup in ROLLUPS}
-        for rollup, days in mend(self._store, since).items():
+        for rollup, days in mend(self._store, since, self._standing if self._second_look else None).items():
             log.warning("a rollup was not the ledger's sum; it is mended", rollup=rollup, days=len(days))
+        self._standing = differences(self._store, since) if self._second_look else {}
         self._compared = True
 
     def _mend(self, now: datetime) -> pl.DataFrame:
@@ -216,4 +216,7 @@ class Reconciler:
             calls = entries["call_key"].n_unique()
             Metric.MENDED.add(calls)
             log.warning("two writers posted at once; the ledger is mended", calls=calls, entries=entries.height)
+        if self._second_look is not None:  # another receiver may be mending them, too
+            for tenant, mine in mended.items():
+                self._second_look.suspect(tenant, set(mine["call_key"]))
         return entries

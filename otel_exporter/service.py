@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from otel_exporter import runfile
+from otel_exporter import bounds, runfile
 from otel_exporter.advice import job as advice
 from otel_exporter.alerts import Alerting
 from otel_exporter.asking import Ask, AskIn, bounded
@@ -85,6 +85,7 @@ class Service:
             PortTaken: an address is not free.
             TlsUnusable: TLS files cannot be used.
         """
+        bounds.publish(self._settings)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, self._stop.set)
@@ -155,6 +156,7 @@ class Service:
             doors.push_async_callback(asyncio.to_thread, pipeline.stop)
             doors.push_async_callback(asyncio.to_thread, (await asyncio.to_thread(self._schedule, parts, pipeline)))
             addresses |= await self._receive(doors, pipeline, token, parts.keys)
+            ready.listening = True
             yield addresses
 
     def _closing(self, parts: Assembly) -> Close:
@@ -269,13 +271,16 @@ def clickhouse_door(settings: Settings, parts: Assembly, users: Users) -> ClickH
 
 
 class Readiness:
-    """Ready means that data move: the writer has not stopped, and does not fail while something waits."""
+    """Ready means that data move: the receivers listen, the writer has not stopped, and does not fail."""
 
     def __init__(self, parts: Assembly) -> None:
         self._parts = parts
+        self.listening = False
 
     def __call__(self) -> tuple[bool, Sequence[str]]:
         """Whether data move, and what stands in the way."""
+        if not self.listening:
+            return False, ["starting"]
         state = self._parts.writer.state
         if state.name in ("stopped", "backing_off"):
             return False, [f"writer {state.name}: {state.reason}"]
@@ -290,16 +295,21 @@ class _WriterThread:
 
     def _run(self) -> None:
         self._parts.writer.run(self._stopped)
+        if not self._parts.writer.drain(DRAIN_SECONDS):
+            log.warning("not everything is in ClickHouse yet; the spool keeps it", state=self._parts.writer.state.name)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what is left, for a while; what ClickHouse does not take now stays in the spool."""
+        """Write what is left, for a while; what ClickHouse does not take now stays in the spool.
+
+        An insert that ClickHouse does not answer is left alone: it is offered again, as it is, after the next start.
+        """
         self._stopped.set()
-        self._thread.join()
-        if not self._parts.writer.drain(DRAIN_SECONDS):
-            log.warning("not everything is in ClickHouse yet; the spool keeps it", state=self._parts.writer.state.name)
+        self._thread.join(DRAIN_SECONDS + GRACE_SECONDS)
+        if self._thread.is_alive():
+            log.warning("ClickHouse does not answer; the spool keeps what is not known to be there")
 
 
 def _tls(said: TlsSettings) -> Tls | None:

@@ -106,6 +106,27 @@ class Metric(Enum):
         "Bytes of requests admitted and not yet acknowledged.",
         "Close to ingest.max_in_flight_bytes: senders are about to be asked to retry.",
     )
+    QUEUE_BYTES = Declared(
+        "tokentide_queue_bytes",
+        "gauge",
+        (),
+        "Bytes of valid requests that wait for the next group to be committed.",
+        "Close to tokentide_queue_limit_bytes: more arrives than can be stored; senders are asked to retry.",
+    )
+    QUEUE_LIMIT = Declared(
+        "tokentide_queue_limit_bytes",
+        "gauge",
+        (),
+        "Bytes that may wait: what is committed in 3 seconds, as measured.",
+        "Falls: the disk or the processor has become slow.",
+    )
+    LIMIT = Declared(
+        "tokentide_limit",
+        "gauge",
+        ("bound",),
+        "A bound, by its setting (`spool.max_bytes`, `ingest.max_in_flight_bytes` ...); fixed ones by a name.",
+        "Draw it beside what it bounds, as `tokentide_spool_bytes`.",
+    )
     COMMIT_SECONDS = Declared(
         "tokentide_commit_seconds",
         "histogram",
@@ -187,8 +208,8 @@ class Metric(Enum):
         "tokentide_mended_calls_total",
         "counter",
         (),
-        "Calls that reconcile found broken and mended.",
-        "Any: two writers post to the same store. Find the other `serve` and stop it.",
+        "Calls that another receiver had posted at the same time; they are mended.",
+        "Harmless. Many: send all spans of a trace to one receiver. Any on an embedded store: find the other.",
     )
     LAST_STORED = Declared(
         "tokentide_last_stored_timestamp_seconds",

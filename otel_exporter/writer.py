@@ -45,6 +45,10 @@ class Destination(Queries, Protocol):
         """Insert one Arrow file as one block, at most once per token."""
         ...
 
+    def refuses(self, table: str, path: Path) -> bool:
+        """Whether the table itself refuses the file."""
+        ...
+
 
 class WriterStopped(Exception):
     """The writer will not go on by itself; nothing acknowledged is lost, the spool keeps it."""
@@ -106,9 +110,10 @@ class Writer:
         repairs: rows (by table) to post before the next batch, mostly none. Asked only while no batch is in doubt,
             so that it sees all that was posted and nothing is posted before what it answers.
         now: when a posting is made, for entries that waited in the spool; None leaves them as they are.
+        shared: others write to the same tables.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - parts and bounds, each by its name
         self,
         spool: Spool,
         store: Destination,
@@ -119,6 +124,7 @@ class Writer:
         every: float = 1.0,
         repairs: Callable[[], Mapping[str, pl.DataFrame]] = dict,
         now: Callable[[], datetime] | None = None,
+        shared: bool = False,
     ) -> None:
         self.state = State("idle")
         self._spool = spool
@@ -130,6 +136,7 @@ class Writer:
         self._tolerance = tolerance or Tolerance()
         self._every = every
         self._repairs = repairs
+        self._shared = shared
         self._backoff = Backoff()
         self._turn = threading.Lock()
         self._inserted: set[str] = set()  # tokens of the current batch that this process saw succeed
@@ -270,7 +277,7 @@ class Writer:
             Metric.INSERT_FAILURES.add(kind="transient")
             raise error
         Metric.INSERT_FAILURES.add(kind="permanent")
-        if not self._footprints.untouched(insert.table, insert.marks or {}):
+        if not self._wrote_nothing(insert):
             raise InDoubt(f"{insert.table}: {error.sentence}, after it wrote a part (is a materialized view broken?)")
         if insert.rows > 1 and (error.code == TOO_MANY_PARTS or _blames_rows(error)):
             return freeze.halve(self._current, insert)
@@ -279,6 +286,11 @@ class Writer:
         if not _blames_rows(error):
             raise self._stopped(f"{insert.table}: {error.sentence}")
         return self._bury(insert, error)
+
+    def _wrote_nothing(self, insert: Insert) -> bool:
+        """Where others write to the same tables, footprints are theirs as well as ours: the table is asked again."""
+        untouched = self._footprints.untouched(insert.table, insert.marks or {})
+        return untouched or (self._shared and self._store.refuses(insert.table, self._current.path(insert)))
 
     def _bury(self, insert: Insert, error: StoreRejected | StoreUnavailable) -> FrozenBatch:
         """Keep one poisonous row as a dead letter and go on without it."""

@@ -185,7 +185,7 @@ BOOKKEEPING: Final[tuple[Column, ...]] = (
         pl.Datetime("ms", "UTC"),
         "of a reversal: when the entry it takes back was posted",
     ),
-    Column("version", "UInt64", pl.UInt64, "hash of the entry's content"),
+    Column("version", "UInt64", pl.UInt64, "hash of the entry's content, 48 bits; the last 16 number repairs"),
     Column("sign", "Int8", pl.Int8, "+1 entry, -1 reversal"),
 )
 

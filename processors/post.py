@@ -39,6 +39,8 @@ _PRICED: Final = (
 _SETTLED: Final = (*_PRICED, *NAMES, *OWN, "labels")
 _NO_LABELS: Final = pl.lit([], pl.List(pl.Struct({"key": pl.String, "value": pl.String}))).cast(MAP)
 _TOKEN_COLUMNS: Final = tuple(column.name for column in SAID if column.group is Group.TOKENS)
+#: So many versions have the same content. The last 16 bits are 0, or the number that a repair gave (`reconcile`).
+REPAIRS: Final = 2**16
 _CONTENT: Final = [name for name in LEDGER_COLUMNS if name not in ("posted_at", "entered_at", "version", "sign")]
 
 
@@ -242,10 +244,8 @@ def _versioned(calls: pl.DataFrame, posted_at: datetime) -> pl.DataFrame:
         sign=pl.lit(1, pl.Int8),
     )
     content = entries.select(name for name in _CONTENT if name not in ("said", "labels"))
-    labelled = content.with_columns(_label_texts(entries["labels"])).hash_rows(seed=0)
-    # Without labels the hash is that of the time before there were any: what is stored stays the same version.
-    has_labels = entries["labels"].map.len() > 0
-    return entries.with_columns(version=labelled.zip_with(has_labels, content.hash_rows(seed=0))).select(
+    hashed = content.with_columns(_label_texts(entries["labels"])).hash_rows(seed=0)
+    return entries.with_columns(version=hashed // REPAIRS * REPAIRS).select(
         pl.col(name).cast(dtype) for name, dtype in LEDGER_SCHEMA.items()
     )
 
@@ -260,7 +260,7 @@ def _label_texts(labels: pl.Series) -> pl.Series:
 def _entries(calls: pl.DataFrame, live: pl.DataFrame, posted_at: datetime) -> pl.DataFrame:
     if live.is_empty():
         return calls
-    entry = ["tenant", "call_key", "version"]
+    entry = [pl.col("tenant"), pl.col("call_key"), pl.col("version") // REPAIRS]
     gone = live.join(calls, on=entry, how="anti", maintain_order="left")
     reversals = gone.with_columns(
         sign=pl.lit(-1, pl.Int8),

@@ -14,7 +14,7 @@ from typing import Final
 import polars as pl
 
 from processors.contract import LEDGER_COLUMNS, LEDGER_SCHEMA, OBSERVATION_SCHEMA
-from processors.post import Price, post
+from processors.post import REPAIRS, Price, post
 from processors.said import unpack
 
 _ENTRY: Final = ["tenant", "call_key", "version"]
@@ -33,13 +33,15 @@ def broken(entries: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def reconcile(entries: pl.DataFrame, price: Price, posted_at: datetime) -> pl.DataFrame:
+def reconcile(entries: pl.DataFrame, price: Price, posted_at: datetime, number: int = 1) -> pl.DataFrame:
     """Entries that leave every call of ``entries`` standing exactly once; empty when nothing is broken.
 
     Args:
         entries: every entry, of one tenant, of the calls in question (found by their handles).
         price: the price book.
         posted_at: written on the entries.
+        number: of this repair, 1 to 65,535, by chance. Two that mend the same call at the same time both take away what
+            stands; were what they bring the same version as that, nothing would be left.
     """
     sick = broken(entries)
     negations = _negations(entries.join(sick, on=_CALL, how="semi"), posted_at)
@@ -47,7 +49,16 @@ def reconcile(entries: pl.DataFrame, price: Price, posted_at: datetime) -> pl.Da
     heard = unpack(observed) if len(observed) else pl.DataFrame(schema=OBSERVATION_SCHEMA)
     mended = pl.concat([entries.select(LEDGER_COLUMNS), negations])
     joined = post(heard.unique("observation_id"), mended, price, posted_at)
-    return _net_of(pl.concat([negations, joined]))
+    return _net_of(pl.concat([negations, _numbered(joined, entries, number)]))
+
+
+def _numbered(joined: pl.DataFrame, entries: pl.DataFrame, number: int) -> pl.DataFrame:
+    """New entries never have a version that was there before: see ``number``."""
+    known = entries.select(_ENTRY).unique().with_columns(known=True)
+    again = (pl.col("sign") > 0) & pl.col("known").fill_null(False)
+    marked = joined.join(known, on=_ENTRY, how="left", maintain_order="left")
+    version = pl.when(again).then(pl.col("version") // REPAIRS * REPAIRS + number).otherwise("version")
+    return marked.with_columns(version=version.cast(pl.UInt64)).select(LEDGER_COLUMNS)
 
 
 def _nets(entries: pl.DataFrame) -> pl.DataFrame:

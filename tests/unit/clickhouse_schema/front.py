@@ -25,10 +25,10 @@ _TRANSPORT |= {"http_headers_progress_interval_ms", "cancel_http_readonly_querie
 def serving(path: Path) -> Iterator[str]:
     """The URL of a server for the engine that has ``path`` open."""
 
-    class Handler(_Handler):
+    class Served(Handler):
         data = path
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Served) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"http://user:secret-password@127.0.0.1:{server.server_address[1]}"
@@ -36,11 +36,14 @@ def serving(path: Path) -> Iterator[str]:
         thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """One request: a statement, its parameters and settings, an insert's rows, external tables."""
+
     protocol_version = "HTTP/1.1"
     data: Path
 
     def do_POST(self) -> None:
+        """Answer a statement."""
         arguments = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
         files: dict[str, bytes] = {}
         body = self._body()

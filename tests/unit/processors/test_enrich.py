@@ -214,14 +214,6 @@ def test_history_waits_to_be_asked() -> None:
     assert sorted(collapse(new)["cost_center"]) == ["CC", "CC!"]
 
 
-def test_without_tables_versions_are_what_they_were() -> None:
-    """A call without labels has the version it had before there were labels: upgrading posts nothing."""
-    rows = observations_of([Call(0, 0, 0, (80, 18), False, None, frozenset({"gateway"}))])
-    entries = posted([rows], Enrichment())
-    content = entries.drop("posted_at", "version", "sign", "said", "labels")
-    assert entries["version"].to_list() == content.hash_rows(seed=0).to_list()
-
-
 def test_pricing_anew_leaves_attribution_alone() -> None:
     """`reprice` keeps labels and all else the tables filled: with the same prices it posts nothing."""
     rows = observations_of([Call(0, 0, 0, (80, 18), False, None, frozenset({"gateway", "client"}))])

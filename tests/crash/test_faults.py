@@ -1,0 +1,102 @@
+"""One fault at a time, on a real `serve` in front of a ClickHouse in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.stress import Serve, Traffic, serving, wait_for
+from tests.crash.engine import Engine
+from tests.e2e.collector import free_port
+
+pytestmark = [pytest.mark.e2e, pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(600)]
+SPANS = 64
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """A ClickHouse."""
+    made = Engine(tmp_path / "clickhouse", free_port()).start()
+    yield made
+    made.kill()
+
+
+def stored(engine: Engine) -> tuple[int, int]:
+    """Spans, and calls that stand."""
+    answer = engine.ask("SELECT (SELECT count() FROM otel_traces), (SELECT sum(sign) FROM genai_ledger)")
+    spans, calls = answer.split()
+    return int(spans), int(calls)
+
+
+def sent(serve: Serve, traffic: Traffic, requests: int) -> int:
+    """How many spans were acknowledged: all."""
+    for _ in range(requests):
+        assert serve.post(next(traffic))[0] == 200
+    return requests * SPANS
+
+
+@pytest.mark.parametrize("kind", ["readonly", "full", "slow", "lost"])
+def test_clickhouse_read_only_full_slow_or_losing_answers(engine: Engine, tmp_path: Path, kind: str) -> None:
+    """While it fails senders are acknowledged; when it is well again everything is stored once, by itself."""
+    with serving(tmp_path / "data", "--clickhouse-url", engine.url) as serve:
+        traffic = Traffic(SPANS)
+        spans = sent(serve, traffic, 2)
+        engine.fail(kind, 5.0)
+        spans += sent(serve, traffic, 10)
+        if kind in ("readonly", "full"):
+            wait_for(lambda: serve.get("/readyz")[0] == 503, 60, "it does not say that it cannot write")
+        wait_for(lambda: stored(engine) == (spans, spans // 2), 120, "not everything is stored, or more", pause=0.5)
+        wait_for(lambda: serve.get("/readyz")[0] == 200, 60, "it does not recover")
+
+
+def test_sigterm_while_clickhouse_does_not_answer(engine: Engine, tmp_path: Path) -> None:
+    """A ClickHouse that hangs does not keep a service from ending well, in time; what it held is stored by the next."""
+    traffic = Traffic(SPANS)
+    with serving(tmp_path / "data", "--clickhouse-url", engine.url) as serve:
+        spans = sent(serve, traffic, 1)
+        wait_for(lambda: stored(engine)[0] == spans, 60, "nothing is stored")
+        engine.signal(signal.SIGSTOP)
+        try:
+            spans += sent(serve, traffic, 5)
+            time.sleep(3.0)  # the writer waits for an answer by now
+            began = time.monotonic()
+            assert serve.stop() == 0
+            assert time.monotonic() - began < 100
+        finally:
+            engine.signal(signal.SIGCONT)
+    with serving(tmp_path / "data", "--clickhouse-url", engine.url):
+        wait_for(lambda: stored(engine) == (spans, spans // 2), 120, "not everything is stored, or more", pause=0.5)
+
+
+def test_one_row_is_refused_while_another_receiver_writes(engine: Engine, tmp_path: Path) -> None:
+    """A row that ClickHouse refuses becomes a dead letter, also where somebody else writes to the same tables."""
+    engine_sql = (
+        "ALTER TABLE otel_traces ADD CONSTRAINT no_poison CHECK SpanName != 'poison' AND ServiceName != 'poison'"
+    )
+    options = ("--clickhouse-url", engine.url)
+    with serving(tmp_path / "one", *options) as one, serving(tmp_path / "other", *options) as other:
+        traffic = Traffic(SPANS)
+        engine.ask(engine_sql)
+        spans = sent(one, traffic, 1)
+        poisoned = _renamed(next(traffic))
+        assert one.post(poisoned)[0] == 200
+        spans += SPANS - 1
+        until = time.monotonic() + 120
+        while one.metric("tokentide_dead_letter_rows_total") != 1:
+            spans += sent(other, traffic, 1)
+            assert time.monotonic() < until, "the row is not put aside"
+            time.sleep(0.3)
+        wait_for(lambda: stored(engine)[0] == spans, 120, "not everything else is stored", pause=0.5)
+
+
+def _renamed(body: bytes) -> bytes:
+    """The same request; one span has another name."""
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    message = ExportTraceServiceRequest.FromString(body)
+    message.resource_spans[0].scope_spans[0].spans[3].name = "poison"
+    return bytes(message.SerializeToString())
