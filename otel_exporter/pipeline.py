@@ -1,7 +1,8 @@
 """The pipeline between receivers and spool: requests wait here for the group they are committed with.
 
-One thread commits; what arrives meanwhile forms the next group (no linger). `accept` returns when the request is
-durable.
+One thread commits; what arrives meanwhile forms the next group. `accept` returns when the request is durable. Under
+load the next group waits a moment for the senders that were just answered: a group costs about 50 ms of CPU before its
+first span, and without that moment half of the senders are always one group late.
 
 No more may wait than is committed in time: how fast that goes is measured, and whoever would wait longer is asked to
 retry at once. A queue without such a bound answers nobody in time as soon as more comes than it can take: everything in
@@ -35,6 +36,9 @@ MAX_GROUP_BYTES: Final = 32 * 1024 * 1024
 #: Of the time in which a request has to be acknowledged: how long one group may take, and how long all that waits.
 _GROUP_SHARE: Final = 0.2
 _QUEUE_SHARE: Final = 0.6
+#: Seconds that senders have to come back, and what part of the last group's time that may be.
+_MOMENT: Final = 0.02
+_MOMENT_SHARE: Final = 0.25
 
 
 class Pace:
@@ -75,6 +79,7 @@ class Pipeline:
         self._working: dict[Key, _Waiting] = {}
         self._changed = threading.Condition()
         self._stopping = False
+        self._moment = 0.0  # seconds the next group waits for senders that were just answered; 0 without load
         self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
 
     def start(self) -> None:
@@ -163,7 +168,9 @@ class Pipeline:
             with self._changed:
                 self._working.clear()
                 size = sum(len(waiting.request.body) for waiting in group)
-                self._pace.committed(size, time.monotonic() - began, backlog=bool(self._waiting))
+                seconds = time.monotonic() - began
+                self._pace.committed(size, seconds, backlog=bool(self._waiting))
+                self._moment = min(_MOMENT, _MOMENT_SHARE * seconds) if self._waiting else 0.0
             for waiting in group:
                 _resolve(waiting.future, outcomes.get(waiting.request.key))
 
@@ -180,6 +187,8 @@ class Pipeline:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopping)
             most = min(MAX_GROUP_BYTES, self._pace.bytes_a_second * self._ack_seconds * _GROUP_SHARE)
+            if self._moment:
+                self._changed.wait_for(lambda: self._stopping or self._waiting_bytes >= most, self._moment)
             size = 0
             while self._waiting and size < most:
                 key = next(iter(self._waiting))
