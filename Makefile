@@ -1,6 +1,6 @@
 # Everything runs from .venv, made by `make setup` with uv when it is there and with venv + pip otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check corpus interleavings ledger-test outage-test overload-test bench bench-forecast \
+.PHONY: help setup demo test check corpus interleavings month ledger-test outage-test overload-test bench bench-forecast \
 	bench-anomaly clean
 PYTHON ?= python3
 BIN := .venv/bin
@@ -52,6 +52,9 @@ corpus: $(DEV)  ## Every real export of the corpus beside what happened: a table
 interleavings: $(DEV)  ## 10,000 random orders, repetitions and splits of what is observed: no total differs
 	@$(BIN)/python -m pytest -q --hypothesis-profile=interleavings --hypothesis-show-statistics --timeout 0 \
 		tests/unit/processors/test_post.py -k any_order
+
+month: $(DEV)  ## Replay a month of alerts with nightly batches, an overrun and a spike planted (minutes)
+	@$(BIN)/python -m pytest -q -m long tests/e2e/test_month.py
 
 ledger-test: $(DEV)  ## Kill, freeze, fill and repeat for SECONDS=600 with SEED=1: lost 0, charged twice 0, the sum exact
 	@$(BIN)/python -m tests.crash.ledger --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e import month
 from tests.e2e.house import tokentide
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(1200)]
 _WEEKS = (month.UNTIL - month.SINCE) / timedelta(weeks=1)
 
 

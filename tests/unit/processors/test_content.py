@@ -17,7 +17,7 @@ from processors.content import ContentPolicy, ContentProcessor
 from processors.content_names import CHAT, CHAT_SIGNS
 from processors.error_texts import GAP, PHRASES, known_phrases
 from processors.normalise import Normalise
-from processors.redact import Identity
+from processors.redact import Identity, RedactProcessor
 from processors.refusals import refusals
 from tests.corpus.cases import DATA
 from tests.laws.batches import TEXT
@@ -319,7 +319,7 @@ def test_keep() -> None:
     batch = batch_with(
         attribute("gen_ai.prompt", f"{CANARY}: {OPENAI} jane@example.org"), attribute("note", "joe@example.org")
     )
-    after = run((ContentProcessor(ContentPolicy.KEEP), *build()[2:3]), batch)
+    after = run((ContentProcessor(ContentPolicy.KEEP), RedactProcessor()), batch)
     assert value_of(after, "gen_ai.prompt") == f"{CANARY}: [REDACTED:openai_key] jane@example.org"
     assert value_of(after, "note") == "[REDACTED:email]"
 
@@ -330,7 +330,7 @@ def test_keep() -> None:
 def test_the_whole_chain(policy: ContentPolicy, identity: Identity, signal: Signal) -> None:
     """After all processors a planted secret is nowhere, under any policy."""
     batch = planted(signal, OPENAI)
-    chain = build(choices=Choices(policy, identity, KEY))
+    chain = build(choices=Choices(policy, identity=identity, key=KEY))
     assert places(run(chain, batch), OPENAI) == []
 
 
