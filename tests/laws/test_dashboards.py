@@ -248,7 +248,8 @@ def test_spend_adds_up(store: Store) -> None:
     at = window("spend")
     wanted = store.arrow(
         expand(
-            "SELECT toFloat64(sum(cost_usd)) FROM otel.genai_calls WHERE started_at >= toStartOfHour($__fromTime)",
+            "SELECT toFloat64(sum(cost_usd)) FROM otel.genai_calls"
+            " WHERE started_at >= toStartOfHour($__fromTime) AND started_at <= $__toTime",
             at,
             {},
         )
