@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from alerting import notifier
 from otel_exporter import pipeline, spool
-from otel_exporter.config.faults import dotted
+from otel_exporter.config.faults import Path, dotted
 from otel_exporter.config.fields import leaves
 from otel_exporter.freeze import Bounds
 from otel_exporter.telemetry import Metric
@@ -33,15 +33,26 @@ FIXED: Final = {
 
 
 def bounds(settings: Settings) -> Iterator[tuple[str, float]]:
-    """Name and value of every bound there is: settings whose name begins with ``max_`` or is ``most``, and `FIXED`."""
+    """Name and value of every bound there is: settings whose name begins with ``max_`` or is ``most``, what each tenant
+    may send (`identity.limits.<tenant>.…`, `*`: any other tenant), and `FIXED`.
+    """
     for path, _ in leaves():
-        if str(path[-1]).startswith("max_") or path[-1] == "most":
+        if (str(path[-1]).startswith("max_") or path[-1] == "most") and not in_list(path):
             value: object = settings
             for part in path:
                 value = getattr(value, str(part))
             if isinstance(value, int | float):
                 yield dotted(path), float(value)
+    for limit in settings.identity.limits:
+        for name, value in limit:
+            if isinstance(value, int | float):
+                yield f"identity.limits.{limit.tenant or '*'}.{name}", float(value)
     yield from FIXED.items()
+
+
+def in_list(path: Path) -> bool:
+    """Whether a setting is one of a list's items: there are as many of it as somebody wrote."""
+    return any(str(part).endswith("[]") for part in path)
 
 
 def publish(settings: Settings) -> None:

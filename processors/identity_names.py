@@ -57,7 +57,7 @@ PAYER_COLUMNS: Final = (
 )  # fmt: skip
 #: Ours or derived from the credential: never text of the sender.
 OWN_COLUMNS: Final = (
-    "tenant", "source", "role", "trace_id", "span_id", "parent_span_id", "request_span", "status", "keys", "issues",
+    "tenant", "source", "role", "trace_id", "span_id", "parent_span_id", "status", "keys", "issues",
 )  # fmt: skip
-#: Columns that name a call. A marker would make many calls one, so a secret found here leaves nothing.
-IDENTIFIERS: Final = ("response_id", "call_id")
+#: Columns that name a call or a request. A marker would make many calls one, so a secret found here leaves nothing.
+IDENTIFIERS: Final = ("response_id", "call_id", "request_span")

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from otel_exporter.bounds import FIXED, publish
+from otel_exporter.bounds import FIXED, in_list, publish
 from otel_exporter.config.fields import leaves
+from otel_exporter.config.identity import IdentitySettings, LimitSettings
 from otel_exporter.config.tree import Settings
 from otel_exporter.config.values import SizeMark
 from otel_exporter.telemetry import exposition
@@ -15,8 +16,8 @@ from otel_exporter.telemetry import exposition
 OPTIONAL = {("store", "max_memory")}  # unset: half of this machine's
 
 
-def exported() -> dict[str, float]:
-    publish(Settings())
+def exported(settings: Settings = Settings()) -> dict[str, float]:
+    publish(settings)
     found = re.findall(r'^tokentide_limit\{bound="(.+)"\} (\S+)$', exposition().decode(), re.MULTILINE)
     return {name: float(value) for name, value in found}
 
@@ -26,7 +27,8 @@ def exported() -> dict[str, float]:
     [
         path
         for path, field in leaves()
-        if any(isinstance(mark, SizeMark) for mark in field.metadata) or str(path[-1]).startswith(("max_", "most"))
+        if not in_list(path)
+        and (any(isinstance(mark, SizeMark) for mark in field.metadata) or str(path[-1]).startswith(("max_", "most")))
     ],
     ids=lambda path: ".".join(map(str, path)),
 )
@@ -38,6 +40,14 @@ def test_every_bound_of_the_configuration_is_a_gauge(path: tuple[str, ...]) -> N
     for part in path:
         value = getattr(value, part)
     assert exported()[".".join(path)] == value
+
+
+def test_what_a_tenant_may_send_is_a_gauge() -> None:
+    """Each limit of each tenant appears under the tenant's name, that of all others under `*`."""
+    limits = (LimitSettings(tenant="acme", max_body_bytes=1000), LimitSettings(requests_per_second=2.5))
+    found = exported(Settings(identity=IdentitySettings(limits=limits)))
+    assert found["identity.limits.acme.max_body_bytes"] == 1000
+    assert found["identity.limits.*.requests_per_second"] == 2.5
 
 
 def test_fixed_bounds_are_gauges_too() -> None:
