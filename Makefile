@@ -1,6 +1,6 @@
 # Everything runs from .venv, made by `make setup` with uv when it is there and with venv + pip otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check corpus interleavings bench bench-forecast bench-anomaly clean
+.PHONY: help setup demo test check fuzz corpus interleavings bench bench-forecast bench-anomaly clean
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := .venv/.ready
@@ -47,6 +47,10 @@ check: $(DEV)  ## Lint, types, import rules, generated documents
 
 corpus: $(DEV)  ## Every real export of the corpus beside what happened: a table per producer
 	@$(BIN)/python -m tests.corpus.table
+
+fuzz: $(DEV)  ## Mutated inputs to decode path and doors (INPUTS=2000000 REQUESTS=200000 SEED=1 JOBS=2)
+	@POLARS_MAX_THREADS=1 $(BIN)/python -m tests.fuzz --jobs $(JOBS) $(if $(INPUTS),--inputs $(INPUTS)) \
+		$(if $(REQUESTS),--requests $(REQUESTS)) $(if $(SEED),--seed $(SEED))
 
 interleavings: $(DEV)  ## 10,000 random orders, repetitions and splits of what is observed: no total differs
 	@$(BIN)/python -m pytest -q --hypothesis-profile=interleavings --hypothesis-show-statistics --timeout 0 \

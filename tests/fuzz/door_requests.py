@@ -63,6 +63,7 @@ class Requests:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._protobuf = {signal: Pool(random, seeds(signal), wire.mutated) for signal in Signal}
+        self._sound_json = {body for signal in Signal for body in json_seeds(signal)}
         self._json = {signal: Pool(random, json_seeds(signal), _json_mutated) for signal in Signal}
 
     def body(self, signal: Signal, media: str) -> bytes:
@@ -87,7 +88,7 @@ class Requests:
         if method == "POST" and media and known and sound and coding in _UNPACKED:
             means = meaning(known, body, media)
         chunks = [random.choice((1, 7, 100, 5000)) for _ in range(3)] if random.random() < 0.2 else []
-        return Sent(method, path, headers, packed, means, within(body, packed), chunks)
+        return Sent(method, path, headers, packed, means, within(body, packed) and (media != JSON or body in self._sound_json), chunks)
 
     def _more_headers(self) -> dict[str, str]:
         made = {}
@@ -167,7 +168,7 @@ def _json_ids(signal: Signal, body: bytes) -> Ids | None:
         return None
     for name in PATH[signal]:
         first, *rest = name.split("_")
-        names = (name, first + "".join(map(str.capitalize, rest)))
+        names = {name, first + "".join(map(str.capitalize, rest))}
         found = []
         for each in level:
             if not isinstance(each, dict):

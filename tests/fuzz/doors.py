@@ -117,7 +117,7 @@ def _judge(sent: Sent, acknowledged: bool, media: str, house: Door, data: bytes)
     if not acknowledged:
         if stored:
             raise Found("refused, and stored all the same", data)
-        if sent.means is not None and sent.sure and media == PROTOBUF:
+        if sent.means is not None and sent.sure:
             raise Found("sound, and refused", data)
         return
     if sent.means is None:
