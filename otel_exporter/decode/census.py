@@ -37,7 +37,10 @@ _OBJECTS: Final = 40
 
 def too_many(most: int) -> Refused:
     """What the sender of such a request is told."""
-    return Refused(Reason.TOO_LARGE, f"The request holds more than the {most} records allowed, or far too many attributes; send smaller batches.")
+    return Refused(
+        Reason.TOO_LARGE,
+        f"The request holds more than the {most} records allowed, or far too many attributes; send smaller batches.",
+    )
 
 
 def is_crowded_json(body: bytes, most: int) -> bool:

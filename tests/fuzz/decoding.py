@@ -23,7 +23,7 @@ from processors.land import land
 from processors.redact import Identity
 from tests.fuzz import text, wire
 from tests.fuzz.journal import Journal
-from tests.fuzz.seeds import json_seeds, seeds
+from tests.fuzz.seeds import json_inputs, seeds
 from tests.fuzz.target import Found, Pool
 
 _BATCH = 128  # inputs decoded together, as requests are in the service
@@ -47,7 +47,7 @@ def json_decode(random: Random, count: int, journal: Journal) -> Counter[str]:
 
 
 def _decoded(random: Random, count: int, journal: Journal, engine: ArrowEngine, *, json: bool) -> Counter[str]:
-    made, mutate = (json_seeds, text_or_bytes) if json else (seeds, wire.mutated)
+    made, mutate = (json_inputs, text_or_bytes) if json else (seeds, wire.mutated)
     pools = {signal: Pool(random, made(signal), mutate) for signal in Signal}
     look = take_json if json else take
     happened: Counter[str] = Counter()
@@ -127,7 +127,13 @@ def _counts(signal: Signal, body: bytes) -> list[int]:
     return found
 
 
-def batch_of(signal: Signal, bodies: list[bytes], records: int, engine: ArrowEngine, chain: Sequence[Callable[[Batch], Batch]] | None) -> Counter[str]:  # noqa: E501
+def batch_of(
+    signal: Signal,
+    bodies: list[bytes],
+    records: int,
+    engine: ArrowEngine,
+    chain: Sequence[Callable[[Batch], Batch]] | None,
+) -> Counter[str]:  # noqa: E501
     """Decode accepted bodies together; the one that breaks a promise is looked for alone."""
     try:
         return _checked(signal, bodies, records, engine, chain)
@@ -140,7 +146,13 @@ def batch_of(signal: Signal, bodies: list[bytes], records: int, engine: ArrowEng
         raise Found(f"{signal}: only together: {type(error).__name__}: {error}", b"".join(bodies)) from error
 
 
-def _checked(signal: Signal, bodies: list[bytes], records: int, engine: ArrowEngine, chain: Sequence[Callable[[Batch], Batch]] | None) -> Counter[str]:  # noqa: E501
+def _checked(
+    signal: Signal,
+    bodies: list[bytes],
+    records: int,
+    engine: ArrowEngine,
+    chain: Sequence[Callable[[Batch], Batch]] | None,
+) -> Counter[str]:  # noqa: E501
     walked = walk(signal, bodies, "t")
     if walked.records.height != records:
         raise AssertionError(f"{walked.records.height} rows of {records} records")

@@ -16,21 +16,33 @@ import grpc
 
 from processors.batch import Signal
 from tests.fuzz import wire
-from tests.fuzz.door_requests import JSON, MOST_BODY, MOST_RECORDS, MOST_UNPACKED, PROTOBUF, Requests, Sent, meaning, same, within
+from tests.fuzz.door_requests import (
+    JSON,
+    MOST_BODY,
+    MOST_RECORDS,
+    MOST_UNPACKED,
+    PROTOBUF,
+    Requests,
+    Sent,
+    meaning,
+    same,
+    within,
+)
 from tests.fuzz.journal import Journal
+from tests.fuzz.seeds import kept
 from tests.fuzz.target import Found
-from tests.wire.receivers_door import EXPORT, Door, door, frame, open_call, put_off, spans
+from tests.wire.receivers_door import EXPORT, Door, RecordingSink, door, frame, open_call, put_off, spans
 
 _PATIENCE = 20.0
 _AT_ONCE = 200  # requests between two looks at the whole
-_ANSWERS = frozenset({200, 400, 404, 405, 413, 415})
-_STATUS = re.compile(rb"^HTTP/1\.1 (\d{3}) ", re.MULTILINE)
+ANSWERS = frozenset({200, 400, 404, 405, 413, 415})
+STATUS = re.compile(rb"^HTTP/1\.1 (\d{3}) ", re.MULTILINE)
 _REFUSALS = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED})
 
 
-def http(random: Random, count: int, journal: Journal) -> Counter[str]:
+def http(random: Random, count: int, journal: Journal, sink: RecordingSink | None = None) -> Counter[str]:
     """OTLP/HTTP: sound HTTP with any body, and garbage."""
-    return asyncio.run(_http(random, count, journal))
+    return asyncio.run(_http(random, count, journal, sink))
 
 
 def grpc_calls(random: Random, count: int, journal: Journal) -> Counter[str]:
@@ -39,13 +51,18 @@ def grpc_calls(random: Random, count: int, journal: Journal) -> Counter[str]:
 
 
 def _bounded() -> dict[str, int]:
-    return {"max_body": MOST_BODY, "max_decompressed": MOST_UNPACKED, "max_in_flight": 4 << 20, "max_records": MOST_RECORDS}
+    return {
+        "max_body": MOST_BODY,
+        "max_decompressed": MOST_UNPACKED,
+        "max_in_flight": 4 << 20,
+        "max_records": MOST_RECORDS,
+    }
 
 
-async def _http(random: Random, count: int, journal: Journal) -> Counter[str]:
+async def _http(random: Random, count: int, journal: Journal, sink: RecordingSink | None = None) -> Counter[str]:
     happened: Counter[str] = Counter()
     requests = Requests(random)
-    async with door(**_bounded()) as house:  # type: ignore[arg-type]
+    async with door(sink, **_bounded()) as house:  # type: ignore[arg-type]
         client = _Client(house)
         for number in range(count):
             if number % _AT_ONCE == 0:
@@ -105,7 +122,7 @@ async def _one(sent: Sent, client: _Client, house: Door, journal: Journal, happe
         raise Found(f"no answer but {type(error).__name__}", data) from None
     happened["requests"] += 1
     happened[f"answered_{status}"] += 1
-    if status not in _ANSWERS:
+    if status not in ANSWERS:
         raise Found(f"answered {status}", data)
     media = JSON if "json" in sent.headers["Content-Type"] else PROTOBUF
     _judge(sent, status == 200, media, house, data)
@@ -122,7 +139,9 @@ def _judge(sent: Sent, acknowledged: bool, media: str, house: Door, data: bytes)
         return
     if sent.means is None:
         raise Found("acknowledged, and not a sound request", data)
-    if len(stored) != (1 if sent.means[1] else 0) and not (media == JSON and not stored and sent.means[0] is Signal.METRICS):
+    if len(stored) != (1 if sent.means[1] else 0) and not (
+        media == JSON and not stored and sent.means[0] is Signal.METRICS
+    ):
         raise Found(f"acknowledged, and stored {len(stored)} times", data)
     if stored and not same(sent.means, stored[0][0], stored[0][2], media):
         raise Found("acknowledged, and something else stored", data)
@@ -136,8 +155,8 @@ def _nothing_unexpected(transport: str, data: bytes) -> None:
 async def _garbage(random: Random, requests: Requests, house: Door, journal: Journal, happened: Counter[str]) -> None:
     """One or a few requests on one connection, damaged anywhere; then the sender is done."""
     good = [requests.http().on_wire() for _ in range(random.choice((1, 1, 2, 4)))]
-    data = b"".join(good)
-    for _ in range(random.choice((1, 1, 2, 8))):
+    data = random.choice(kept("http")) if random.random() < 0.1 else b"".join(good)
+    for _ in range(random.choice((0, 1, 1, 2, 8))):
         data = _damaged(random, data)
     journal.begin(data)
     try:
@@ -148,9 +167,9 @@ async def _garbage(random: Random, requests: Requests, house: Door, journal: Jou
         answer = b""
     happened["requests"] += 1
     happened["garbage"] += 1
-    statuses = [int(found) for found in _STATUS.findall(answer)]
+    statuses = [int(found) for found in STATUS.findall(answer)]
     for status in statuses:
-        if status not in _ANSWERS | {100}:
+        if status not in ANSWERS | {100}:
             raise Found(f"answered {status}", data)
     for signal, _, body in house.sink.accepted:
         if meaning(signal, body) is None:
@@ -168,10 +187,22 @@ def _damaged(random: Random, data: bytes) -> bytes:
         case 1:
             lines = head.split(b"\r\n")
             place = random.randrange(len(lines))
-            lines[place : place + 1] = random.choice(([], [lines[place]] * 2, [lines[place] + b"\0"], [b" " + lines[place]], list(_ODD_LINES)[:2], [random.choice(_ODD_LINES)]))
+            lines[place : place + 1] = random.choice(
+                (
+                    [],
+                    [lines[place]] * 2,
+                    [lines[place] + b"\0"],
+                    [b" " + lines[place]],
+                    list(_ODD_LINES)[:2],
+                    [random.choice(_ODD_LINES)],
+                )
+            )
             return b"\r\n".join(lines) + data[len(head) :]
         case 2:
-            return head.replace(b"\r\n", random.choice((b"\n", b"\r", b"\r\n\r\n")), random.choice((1, -1))) + data[len(head) :]
+            return (
+                head.replace(b"\r\n", random.choice((b"\n", b"\r", b"\r\n\r\n")), random.choice((1, -1)))
+                + data[len(head) :]
+            )
         case 3:
             return re.sub(rb"Content-Length: (\d+)", lambda m: b"Content-Length: " + random.choice((b"-1", b"0", b"1", b"+5", b"99999999999999999999", b"0x10", b"", b"1 1", m[1] + b"0", m[1] + b", " + m[1])), data, count=1)  # fmt: skip
         case _:
@@ -203,7 +234,15 @@ async def _grpc(random: Random, count: int, journal: Journal) -> Counter[str]:
     return happened
 
 
-async def _call(random: Random, requests: Requests, signal: Signal, call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes], house: Door, journal: Journal, happened: Counter[str]) -> None:  # noqa: E501
+async def _call(
+    random: Random,
+    requests: Requests,
+    signal: Signal,
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes],
+    house: Door,
+    journal: Journal,
+    happened: Counter[str],
+) -> None:  # noqa: E501
     body = requests.body(signal, PROTOBUF)
     coding = "gzip" if random.random() < 0.3 else ""
     message, sound = requests.packed(body, coding)
@@ -214,7 +253,11 @@ async def _call(random: Random, requests: Requests, signal: Signal, call: grpc.a
     options = {"compression": grpc.Compression.Gzip} if random.random() < 0.1 and not coding else {}
     if options and gzip.compress(body)[:2] == message[:2]:
         sound = False
-    metadata = (("x-" + random.choice("abc"), "v" * random.choice((0, 1, 500))), ("trace-bin", random.randbytes(5))) if random.random() < 0.1 else ()
+    metadata = (
+        (("x-" + random.choice("abc"), "v" * random.choice((0, 1, 500))), ("trace-bin", random.randbytes(5)))
+        if random.random() < 0.1
+        else ()
+    )
     sent = Sent("", EXPORT[signal], {}, message, meaning(signal, body) if sound else None, within(body, message))
     journal.begin(message)
     try:

@@ -20,6 +20,7 @@ import structlog
 
 from tests.fuzz import decoding, doors, statements
 from tests.fuzz.journal import Journal
+from tests.fuzz.planted import PLANTED
 from tests.fuzz.seeds import CORPUS
 from tests.fuzz.target import Found, Target
 
@@ -61,7 +62,9 @@ def tasks(inputs: int, requests: int, seed: int) -> list[Task]:
     return sorted(made, key=lambda task: task.target != "clickhouse")  # the slowest first
 
 
-def run(waiting: Sequence[Task], jobs: int, save: Path, patience: float = PATIENCE) -> tuple[dict[str, Counter[str]], str]:
+def run(
+    waiting: Sequence[Task], jobs: int, save: Path, patience: float = PATIENCE
+) -> tuple[dict[str, Counter[str]], str]:
     """Counts by target, and why it ended early (empty: it did not)."""
     context = multiprocessing.get_context("spawn")
     left, working = list(waiting), list[Task]()
@@ -75,7 +78,9 @@ def run(waiting: Sequence[Task], jobs: int, save: Path, patience: float = PATIEN
                     path = Path(directory, task.seed.replace(":", "-"))
                     task.journal = Journal(path, create=True)
                     task.reader, writer = context.Pipe(duplex=False)
-                    task.process = context.Process(target=_work, args=(task.target, task.count, task.seed, path, writer))
+                    task.process = context.Process(
+                        target=_work, args=(task.target, task.count, task.seed, path, writer)
+                    )
                     task.process.start()
                     writer.close()
                     task.moved = time.monotonic()
@@ -110,7 +115,10 @@ def _looked(task: Task, totals: dict[str, Counter[str]], save: Path, patience: f
         if found is not None:
             return True, f"{task.seed}: {found.why}\n{trace}input: {_saved(task.target, [found.item], save)}"
         batch = task.journal.under_way()
-        return True, f"{task.seed}: the process died ({task.process.exitcode}) {trace}\ninputs: {_saved(task.target, batch, save)}"
+        return (
+            True,
+            f"{task.seed}: the process died ({task.process.exitcode}) {trace}\ninputs: {_saved(task.target, batch, save)}",
+        )
     if task.journal.begun != task.begun:
         task.begun, task.moved = task.journal.begun, time.monotonic()
     elif time.monotonic() - task.moved > patience:
@@ -130,7 +138,9 @@ def _work(name: str, count: int, seed: str, path: Path, writer: Connection) -> N
     """In the process of its own."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        happened = TARGETS[name][0](Random(seed), count, Journal(path))
+        happened = {**{each: target for each, (target, _, _) in TARGETS.items()}, **PLANTED}[name](
+            Random(seed), count, Journal(path)
+        )
     except Found as found:
         writer.send((None, found, traceback.format_exc()))
     except Exception:
@@ -158,11 +168,14 @@ def main() -> int:
     parser.add_argument("--target", choices=TARGETS, action="append", help="only this one")
     asked = parser.parse_args()
     os.environ["GRPC_VERBOSITY"] = "NONE"  # gRPC's core has a word to say about each damaged frame
-    wanted = [task for task in tasks(asked.inputs, asked.requests, asked.seed) if not asked.target or task.target in asked.target]
+    wanted = [
+        task
+        for task in tasks(asked.inputs, asked.requests, asked.seed)
+        if not asked.target or task.target in asked.target
+    ]
     began = time.monotonic()
     totals, failure = run(wanted, asked.jobs, CORPUS / "failures")
     for line in report(totals):
         print(line)
     print(f"seed {asked.seed}, {asked.jobs} processes, {time.monotonic() - began:.0f} s: {failure or 'nothing found'}")
     return 1 if failure else 0
-

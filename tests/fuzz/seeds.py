@@ -1,6 +1,6 @@
 """What fuzzing starts from: real exports of released libraries, cut to one record each, and inputs worth keeping.
 
-`corpus/<signal>/*.bin` are requests in protobuf (or damaged ones), `corpus/json/*.json` requests in JSON: each was found
+`corpus/<signal>/*.bin` are requests in protobuf (or damaged ones), `corpus/json-<signal>/*.json` requests in JSON: each was found
 by fuzzing or made by hand for a corner of a reader.
 """
 
@@ -54,6 +54,12 @@ def seeds(signal: Signal) -> tuple[bytes, ...]:
 def json_seeds(signal: Signal) -> tuple[bytes, ...]:
     """The same in OTLP/JSON, as far as they are requests."""
     return tuple(as_json(signal, body) for body in seeds(signal) if _is_request(signal, body))
+
+
+@cache
+def json_inputs(signal: Signal) -> tuple[bytes, ...]:
+    """Those, and the JSON that is kept, some of which is no request."""
+    return (*json_seeds(signal), *kept(f"json-{signal}"))
 
 
 def as_json(signal: Signal, body: bytes) -> bytes:

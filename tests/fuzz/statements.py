@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from tests.fuzz import wire
 from tests.fuzz.journal import Journal
+from tests.fuzz.seeds import kept
 from tests.fuzz.target import Found
 from tests.wire.endpoint_door import READER, WRITER, ask, opened
 
@@ -51,7 +52,20 @@ _STATEMENTS = ("{select}",) * 14 + (
             "GRANT ALL ON *.* TO default", "DELETE FROM otel.otel_logs WHERE 1", "UPDATE otel.otel_logs SET Body = '' WHERE 1", "EXCHANGE TABLES otel.otel_logs AND otel.otel_traces", "UNDROP TABLE otel.a",
             "{statement}; {statement}", "{statement} -- {statement}", "/* {statement} */ {statement}", "{select} PARALLEL WITH {statement}", "EXPLAIN SYNTAX {statement}", "BEGIN TRANSACTION", "EXECUTE AS default {select}",
             "WATCH otel.a", "MOVE USER a TO b", "SHOW {source}", "COPY otel.otel_logs TO '{new}'", "WITH t AS ({select}) INSERT INTO otel.otel_logs SELECT * FROM t", "CREATE TEMPORARY TABLE z AS {select}")  # fmt: skip
-_FORMATS = ("CSV", "JSON", "Native", "RawBLOB", "Null", "Parquet", "Template", "MySQLDump", "PrettyCompact", "Nonsense", "LineAsString", "SQLInsert")
+_FORMATS = (
+    "CSV",
+    "JSON",
+    "Native",
+    "RawBLOB",
+    "Null",
+    "Parquet",
+    "Template",
+    "MySQLDump",
+    "PrettyCompact",
+    "Nonsense",
+    "LineAsString",
+    "SQLInsert",
+)
 _MOST_DEPTH = 4
 
 
@@ -64,7 +78,8 @@ class Grammar:
 
     def statement(self) -> str:
         """One, sometimes with a mutation that knows nothing of SQL."""
-        random, sql = self._random, self._made("statement", 0)
+        random = self._random
+        sql = random.choice(kept("clickhouse")).decode() if random.random() < 0.05 else self._made("statement", 0)
         if random.random() < 0.3:
             sql = wire.scrambled(random, sql.encode(), self._made("statement", 0).encode()).decode("utf-8", "replace")
         if random.random() < 0.15:
@@ -74,10 +89,22 @@ class Grammar:
         return sql
 
     def _made(self, rule: str, depth: int) -> str:
-        choices = {"statement": _STATEMENTS, "select": _SELECTS, "source": _SOURCES, "expression": _EXPRESSIONS, "format": _FORMATS}[rule]
+        choices = {
+            "statement": _STATEMENTS,
+            "select": _SELECTS,
+            "source": _SOURCES,
+            "expression": _EXPRESSIONS,
+            "format": _FORMATS,
+        }[rule]
         text = self._random.choice(choices)
         if depth >= _MOST_DEPTH:
-            text = {"statement": "SELECT 1", "select": "SELECT 1", "source": "system.one", "expression": "1", "format": "CSV"}[rule]
+            text = {
+                "statement": "SELECT 1",
+                "select": "SELECT 1",
+                "source": "system.one",
+                "expression": "1",
+                "format": "CSV",
+            }[rule]
         for name, place in self._names.items():
             text = text.replace("{" + name + "}", place)
         for inner in ("statement", "select", "source", "expression", "format"):
@@ -172,4 +199,11 @@ def _halved(address: str, sql: str) -> tuple[int, str | None, bytes]:
     return ask(address, sql[middle + 1 :], query=sql[:middle]) if middle > 0 else ask(address, sql)
 
 
-_WAYS: tuple[Callable[[str, str], tuple[int, str | None, bytes]], ...] = (_posted, _posted, _posted, _in_url, _got, _halved)
+_WAYS: tuple[Callable[[str, str], tuple[int, str | None, bytes]], ...] = (
+    _posted,
+    _posted,
+    _posted,
+    _in_url,
+    _got,
+    _halved,
+)

@@ -29,7 +29,9 @@ class Pool:
 
     _MOST = 1_000
 
-    def __init__(self, random: Random, seeds: tuple[bytes, ...], mutate: Callable[[Random, bytes, bytes], bytes]) -> None:
+    def __init__(
+        self, random: Random, seeds: tuple[bytes, ...], mutate: Callable[[Random, bytes, bytes], bytes]
+    ) -> None:
         self._random = random
         self._seeds = seeds
         self._grown: list[bytes] = []

@@ -92,7 +92,9 @@ def _descended(random: Random, fields: list[Field], other: bytes, depth: int) ->
     if inner and depth < 12:
         new = number, kind, _descended(random, inner, other, depth + 1)
         lie = random.choice((-2, -1, 1, 2, 1 << 20)) if random.random() < 0.02 else 0
-        return b"".join(put(field, lie if i == place else 0) for i, field in enumerate([*fields[:place], new, *fields[place + 1 :]]))
+        return b"".join(
+            put(field, lie if i == place else 0) for i, field in enumerate([*fields[:place], new, *fields[place + 1 :]])
+        )
     return random.choice(_EDITS)(random, fields, place, other)
 
 
@@ -175,7 +177,9 @@ def _group(random: Random, fields: list[Field], place: int, _other: bytes) -> by
 
 
 def _unknown(random: Random, fields: list[Field], place: int, _other: bytes) -> bytes:
-    return _joined([*fields[:place], (random.choice((77, 1000, 5)), DELIMITED, b"?" * random.choice((0, 1, 200))), *fields[place:]])
+    return _joined(
+        [*fields[:place], (random.choice((77, 1000, 5)), DELIMITED, b"?" * random.choice((0, 1, 200))), *fields[place:]]
+    )
 
 
 _Edit = Callable[[Random, list[Field], int, bytes], bytes]
