@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from clickhouse_schema.store import Store
-from otel_exporter.decode import ArrowEngine, columnar, canonical, is_crowded, validate, walk
+from otel_exporter.decode import ArrowEngine, canonical, columnar, is_crowded, validate, walk
 from otel_exporter.decode.door import PATH, parse, points
 from otel_exporter.failures import Reason, Refused
 from otel_exporter.otlp_json import to_protobuf
@@ -133,7 +133,7 @@ def batch_of(
     records: int,
     engine: ArrowEngine,
     chain: Sequence[Callable[[Batch], Batch]] | None,
-) -> Counter[str]:  # noqa: E501
+) -> Counter[str]:
     """Decode accepted bodies together; the one that breaks a promise is looked for alone."""
     try:
         return _checked(signal, bodies, records, engine, chain)
@@ -152,7 +152,7 @@ def _checked(
     records: int,
     engine: ArrowEngine,
     chain: Sequence[Callable[[Batch], Batch]] | None,
-) -> Counter[str]:  # noqa: E501
+) -> Counter[str]:
     walked = walk(signal, bodies, "t")
     if walked.records.height != records:
         raise AssertionError(f"{walked.records.height} rows of {records} records")

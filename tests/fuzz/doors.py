@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
+import time
 from collections import Counter
 from contextlib import suppress
 from random import Random
+from typing import Any
 
 import grpc
 
@@ -37,6 +39,7 @@ _PATIENCE = 20.0
 _AT_ONCE = 200  # requests between two looks at the whole
 ANSWERS = frozenset({200, 400, 404, 405, 413, 415})
 STATUS = re.compile(rb"^HTTP/1\.1 (\d{3}) ", re.MULTILINE)
+_AGAIN = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 _REFUSALS = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED})
 
 
@@ -229,7 +232,8 @@ async def _grpc(random: Random, count: int, journal: Journal) -> Counter[str]:
                     signal = random.choice(tuple(Signal))
                     await _call(random, requests, signal, calls[signal], house, journal, happened)
                 house.sink.accepted.clear()
-            await calls[Signal.TRACES](spans(), timeout=_PATIENCE)
+            if await _said(calls[Signal.TRACES], spans(), happened) is not grpc.StatusCode.OK:
+                raise Found("the door does not open again", b"")
         _nothing_unexpected("grpc", b"")
     return happened
 
@@ -242,7 +246,7 @@ async def _call(
     house: Door,
     journal: Journal,
     happened: Counter[str],
-) -> None:  # noqa: E501
+) -> None:
     body = requests.body(signal, PROTOBUF)
     coding = "gzip" if random.random() < 0.3 else ""
     message, sound = requests.packed(body, coding)
@@ -260,16 +264,31 @@ async def _call(
     )
     sent = Sent("", EXPORT[signal], {}, message, meaning(signal, body) if sound else None, within(body, message))
     journal.begin(message)
-    try:
-        await call(message, metadata=metadata, timeout=_PATIENCE, **options)
-        code = grpc.StatusCode.OK
-    except grpc.aio.AioRpcError as error:
-        code = error.code()
+    code = await _said(call, message, happened, metadata=metadata, **options)
     happened["requests"] += 1
     happened[f"answered_{code.name}"] += 1
     if code is not grpc.StatusCode.OK and code not in _REFUSALS:
         raise Found(f"answered {code.name}", message)
     _judge(sent, code is grpc.StatusCode.OK, PROTOBUF, house, message)
+
+
+async def _said(
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes], message: bytes, happened: Counter[str], **options: Any
+) -> grpc.StatusCode:
+    """What a sender is told in the end: as one that follows OTLP, it sends again what it is asked to send again.
+
+    A damaged path makes gRPC's server begin anew (see `GrpcReceiver`); that must be over soon.
+    """
+    ends = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            await call(message, timeout=_PATIENCE, **options)
+            return grpc.StatusCode.OK
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in _AGAIN or time.monotonic() > ends:
+                return error.code()
+            happened["sent_again"] += 1
+            await asyncio.sleep(0.05)
 
 
 async def _frames(random: Random, requests: Requests, house: Door, journal: Journal, happened: Counter[str]) -> None:

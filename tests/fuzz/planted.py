@@ -7,11 +7,11 @@ import time
 from collections import Counter
 from random import Random
 
+from processors.batch import Signal
 from tests.fuzz import doors
 from tests.fuzz.journal import Journal
 from tests.fuzz.target import Found, Target
 from tests.wire.receivers_door import RecordingSink
-from processors.batch import Signal
 
 
 def crashes(random: Random, count: int, journal: Journal) -> Counter[str]:

@@ -14,9 +14,9 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
+from otel_exporter.decode import validate
 from otel_exporter.decode.door import PATH, REQUEST
 from otel_exporter.failures import Refused
-from otel_exporter.decode import validate
 from processors.batch import Signal
 
 CORPUS = Path(__file__).parent / "corpus"

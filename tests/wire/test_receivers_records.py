@@ -20,9 +20,7 @@ from tests.wire.test_receivers_grpc import failure
 from tests.wire.test_receivers_http import TRACES, send, status_in
 
 MANY = 2_000_000
-SENTENCE = (
-    "The request holds more than the 50000 records allowed, or far too many attributes; send smaller batches."
-)
+SENTENCE = "The request holds more than the 50000 records allowed, or far too many attributes; send smaller batches."
 
 
 def delimited(field: int, content: bytes) -> bytes:
