@@ -174,7 +174,7 @@ def _timed(observations: pl.DataFrame, signal: Signal) -> pl.DataFrame:
 
 
 def _possible(milliseconds: pl.Expr, most: pl.Expr) -> pl.Expr:
-    """The milliseconds somebody reported, unless they are negative, infinite, no number, or more than can have passed."""
+    """The milliseconds somebody reported, unless they are negative, endless, or more than can have passed."""
     return pl.when(milliseconds.is_finite() & milliseconds.is_between(0, most)).then(milliseconds)
 
 

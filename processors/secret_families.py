@@ -247,7 +247,7 @@ SECRETS: Final[tuple[Family, ...]] = (
         pattern=r"tt_[0-9a-f]{12}_[A-Za-z0-9_-]{20,}",
         literals=("tt_",),
         redacts={
-            "export KEY=tt_¦0123456789ab_abcdefghijABCDEFGHIJ-_0123456789abcdefghijk;": "export KEY=[REDACTED:tokentide_key];",
+            "KEY=tt_¦0123456789ab_abcdefghijABCDEFGHIJ-_0123456789abcdefghijk;": "KEY=[REDACTED:tokentide_key];",
             "http://x:tt_¦fedcba987654_ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789abcdefg/": "http://x:[REDACTED:tokentide_key]/",
         },
         leaves=("tt_0123456789ab", "key tt_4f1c... of search", "watt_0123456789ab_total", "tt_0123456789ab_short"),

@@ -74,7 +74,7 @@ class Intake:
         return to_protobuf(signal, body, self._max_records)
 
     def _canonical(self, signal: Signal, body: bytes) -> tuple[bytes, int]:
-        """The request and how many records it holds; too many are noticed before they are parsed, because parsing them is what they cost."""
+        """The request and how many records it holds; too many are noticed before parsing, which is what they cost."""
         if is_crowded(signal, body, self._max_records):
             raise too_many(self._max_records)
         return canonical(signal, body)

@@ -1,1 +1,1 @@
-"""A seeded, structure-aware fuzzer: `make fuzz`, or `python -m tests.fuzz --help`. docs/security.md says what it has run."""
+"""A seeded, structure-aware fuzzer: `make fuzz`. docs/security.md says what it has run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -59,7 +60,7 @@ def _decoded(random: Random, count: int, journal: Journal, engine: ArrowEngine, 
             item = pool.next()
             journal.begin(item)
             happened["inputs"] += 1
-            read = _promised(item, lambda item=item: look(signal, item, random))
+            read = _promised(item, partial(look, signal, item, random))
             if read is None:
                 happened["refused"] += 1
                 continue

@@ -318,7 +318,7 @@ async def _frames(random: Random, requests: Requests, house: Door, journal: Jour
         writer.close()
     happened["requests"] += 1
     happened["garbage"] += 1
-    for stored, _, kept in house.sink.accepted:
-        if meaning(stored, kept) is None:
+    for stored, _, request in house.sink.accepted:
+        if meaning(stored, request) is None:
             raise Found("something that is no request was stored", data)
     _nothing_unexpected("grpc", data)

@@ -114,11 +114,8 @@ def _looked(task: Task, totals: dict[str, Counter[str]], save: Path, patience: f
             return True, ""
         if found is not None:
             return True, f"{task.seed}: {found.why}\n{trace}input: {_saved(task.target, [found.item], save)}"
-        batch = task.journal.under_way()
-        return (
-            True,
-            f"{task.seed}: the process died ({task.process.exitcode}) {trace}\ninputs: {_saved(task.target, batch, save)}",
-        )
+        inputs = _saved(task.target, task.journal.under_way(), save)
+        return True, f"{task.seed}: the process died ({task.process.exitcode}) {trace}\ninputs: {inputs}"
     if task.journal.begun != task.begun:
         task.begun, task.moved = task.journal.begun, time.monotonic()
     elif time.monotonic() - task.moved > patience:

@@ -1,7 +1,7 @@
 """What fuzzing starts from: real exports of released libraries, cut to one record each, and inputs worth keeping.
 
-`corpus/<signal>/*.bin` are requests in protobuf (or damaged ones), `corpus/json-<signal>/*.json` requests in JSON: each was found
-by fuzzing or made by hand for a corner of a reader.
+`corpus/<signal>/*.bin` are requests in protobuf (or damaged ones), `corpus/json-<signal>/*.json` requests in
+JSON: each was found by fuzzing or made by hand for a corner of a reader.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def _metrics() -> list[bytes]:
     metrics = [{"name": "gen_ai.client.token.usage", "unit": "{token}", **kind} for kind in _METRICS]
     many = [[metric] for metric in metrics] + [metrics]
     return [
-        REQUEST[Signal.METRICS](resource_metrics=[{**about, "scope_metrics": [{**scope, "metrics": some}]}]).SerializeToString()
+        REQUEST[Signal.METRICS](resource_metrics=[{**about, "scope_metrics": [{**scope, "metrics": some}]}])
+        .SerializeToString()
         for some in many
     ]  # fmt: skip
 

@@ -154,7 +154,7 @@ def _lie(random: Random, fields: list[Field], place: int, _other: bytes) -> byte
 def _splice(random: Random, fields: list[Field], place: int, other: bytes) -> bytes:
     theirs = taken_apart(other) or [(1, DELIMITED, other)]
     for _ in range(random.randrange(5)):
-        number, kind, content = random.choice(theirs)
+        _, kind, content = random.choice(theirs)
         theirs = (taken_apart(content) if kind == DELIMITED else None) or theirs
     return _joined([*fields[:place], random.choice(theirs), *fields[place:]])
 

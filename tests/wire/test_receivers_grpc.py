@@ -321,7 +321,7 @@ async def test_neighbours_in_the_same_moment_are_unharmed() -> None:
 
 @on_loop
 async def test_a_path_that_is_no_text_does_not_close_the_door() -> None:
-    """A call to a path that is not UTF-8 ends gRPC's server; the call under way is answered, and later ones are taken."""
+    """A call to a path that is not UTF-8 ends gRPC's server; the call under way is answered, later ones are taken."""
     sink = RecordingSink(gate=asyncio.Event())
     async with door(sink) as house:
         under_way = asyncio.create_task(house.export(spans(1)))

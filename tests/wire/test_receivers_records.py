@@ -80,7 +80,7 @@ def test_a_crowd_is_noticed_before_it_is_parsed(level: int) -> None:
     assert time.process_time() - began < 5
 
 
-#: Fields in which lists lie inside a request: an attribute, an event, a link, an event's attribute, a resource's, a list's value.
+#: The fields from the request down to the members of a list.
 LISTS = {
     "attributes": (1, 2, 2, 9),
     "events": (1, 2, 2, 11),
