@@ -190,7 +190,8 @@ def _hexadecimal(value: Any) -> bytes:
 
 
 def _enum(descriptor: EnumDescriptor, value: Any) -> int:
-    named = descriptor.values_by_name.get(value) if isinstance(value, str) else None
+    # protobuf looks for names in UTF-8, which halves of surrogate pairs do not have
+    named = descriptor.values_by_name.get(value) if isinstance(value, str) and value.isascii() else None
     return named.number if named else _integer(32, True, value)
 
 

@@ -197,3 +197,11 @@ def test_a_name_sent_twice_is_refused(body: bytes) -> None:
         to_protobuf(Signal.TRACES, body)
     assert refused.value.reason is Reason.MALFORMED
     assert "twice" in refused.value.sentence or "one name only" in refused.value.sentence
+
+
+def test_an_enum_named_by_half_a_surrogate_is_refused() -> None:
+    """Text that cannot be a name at all is refused like any other wrong name, not an error inside."""
+    body = b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"kind": "\\ud800"}]}]}]}'
+    with pytest.raises(Refused) as refused:
+        to_protobuf(Signal.TRACES, body)
+    assert refused.value.reason is Reason.MALFORMED
