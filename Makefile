@@ -1,7 +1,7 @@
 # Everything runs from .venv, made by `make setup` with uv when it is there and with venv + pip otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check corpus interleavings month ledger-test outage-test overload-test bench bench-forecast \
-	bench-anomaly clean
+.PHONY: help setup demo test check fuzz corpus interleavings month ledger-test outage-test overload-test bench \
+	bench-forecast bench-anomaly bench-peers clean
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := .venv/.ready
@@ -49,6 +49,10 @@ check: $(DEV)  ## Lint, types, import rules, generated documents
 corpus: $(DEV)  ## Every real export of the corpus beside what happened: a table per producer
 	@$(BIN)/python -m tests.corpus.table
 
+fuzz: $(DEV)  ## Mutated inputs to decode path and doors (INPUTS=2000000 REQUESTS=200000 SEED=1 JOBS=2)
+	@POLARS_MAX_THREADS=1 $(BIN)/python -m tests.fuzz --jobs $(JOBS) $(if $(INPUTS),--inputs $(INPUTS)) \
+		$(if $(REQUESTS),--requests $(REQUESTS)) $(if $(SEED),--seed $(SEED))
+
 interleavings: $(DEV)  ## 10,000 random orders, repetitions and splits of what is observed: no total differs
 	@$(BIN)/python -m pytest -q --hypothesis-profile=interleavings --hypothesis-show-statistics --timeout 0 \
 		tests/unit/processors/test_post.py -k any_order
@@ -70,6 +74,9 @@ bench: $(DEV)  ## Measure throughput, stages, memory, ack latency
 	@$(BIN)/python -m benchmarks.pipeline
 	@$(BIN)/python -m benchmarks.ack_latency
 	@$(BIN)/python -m benchmarks.redaction
+
+bench-peers: $(DEV)  ## Beside the Collector, rotel and Phoenix (benchmarks/peers/install.sh): PEERS="collector rotel" SPANS=100000
+	@$(BIN)/python -m benchmarks.peers $(PEERS) --spans $(or $(SPANS),100000)
 
 bench-forecast: $(DEV)  ## Measure forecasts on DATA=<M4 series as CSV> (EVERY=5: each fifth)
 	@test -n "$(DATA)" || { echo "usage: make bench-forecast DATA=path/to/hourly.csv"; exit 2; }

@@ -33,11 +33,11 @@ FIXED: Final = {
 
 
 def bounds(settings: Settings) -> Iterator[tuple[str, float]]:
-    """Name and value of every bound there is: settings whose name begins with ``max_`` or is ``most``, what each tenant
+    """Name and value of every bound there is: settings whose name begins with ``max_`` or ``most``, what each tenant
     may send (`identity.limits.<tenant>.…`, `*`: any other tenant), and `FIXED`.
     """
     for path, _ in leaves():
-        if (str(path[-1]).startswith("max_") or path[-1] == "most") and not in_list(path):
+        if str(path[-1]).startswith(("max_", "most")) and not in_list(path):
             value: object = settings
             for part in path:
                 value = getattr(value, str(part))

@@ -14,7 +14,7 @@ import polars as pl
 from otel_exporter import otlp_files, runfile
 from otel_exporter.assembly import Assembly, assembled
 from otel_exporter.commit import Request
-from otel_exporter.decode import validate
+from otel_exporter.decode import canonical
 from otel_exporter.failures import Reason, Refused, RetryLater
 from otel_exporter.spool import Spool
 from otel_exporter.telemetry import Metric
@@ -57,8 +57,9 @@ def ingest_files(settings: Settings, paths: Sequence[Path], progress: Callable[[
         group: list[Request] = []
         for path in paths:
             for signal, body in otlp_files.read(path):
-                request = Request(signal, settings.ingest.tenant, body)
-                tally["records"] += validate(signal, body)
+                read, records = canonical(signal, body)
+                request = Request(signal, settings.ingest.tenant, read)
+                tally["records"] += records
                 tally["requests"] += 1
                 if parts.spool.seen(request.tenant, request.digest):
                     tally["already_stored"] += 1

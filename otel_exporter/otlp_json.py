@@ -75,12 +75,20 @@ def to_protobuf(signal: Signal, body: bytes, most: int | None = None) -> bytes:
 
 def _loaded(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        return json.loads(body, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise Refused(Reason.MALFORMED, f"The body is not JSON: {error.msg} at {where}.") from None
     except ValueError:  # bytes that are no text, or an integer of thousands of digits
         raise Refused(Reason.MALFORMED, "The body is not JSON in UTF-8, or holds an absurdly long number.") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object none of whose names comes twice: taking one of them would lose what the other holds."""
+    read = dict(pairs)
+    if len(read) < len(pairs):
+        raise Refused(Reason.MALFORMED, "The JSON has an object with the same name twice.")
+    return read
 
 
 def _message(descriptor: Descriptor, value: Any) -> dict[str, Any]:
@@ -92,6 +100,8 @@ def _message(descriptor: Descriptor, value: Any) -> dict[str, Any]:
         if item is None or name not in fields:
             continue
         field, reader = fields[name]
+        if field in read:
+            raise _WrongError("sent under one name only").inside(name)
         try:
             read[field] = reader(item)
         except _WrongError as wrong:
@@ -180,7 +190,8 @@ def _hexadecimal(value: Any) -> bytes:
 
 
 def _enum(descriptor: EnumDescriptor, value: Any) -> int:
-    named = descriptor.values_by_name.get(value) if isinstance(value, str) else None
+    # protobuf looks for names in UTF-8, which halves of surrogate pairs do not have
+    named = descriptor.values_by_name.get(value) if isinstance(value, str) and value.isascii() else None
     return named.number if named else _integer(32, True, value)
 
 

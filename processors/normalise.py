@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
@@ -148,7 +149,8 @@ def _timed(observations: pl.DataFrame, signal: Signal) -> pl.DataFrame:
     """Start and end; a log record marks the end, its duration is what it says."""
     start, end = moment(pl.col("@start")), moment(pl.col("@end"))
     if signal is Signal.LOGS:
-        lasted = (pl.col("duration_ms").fill_null(0.0) * 1e6).cast(pl.Int64).cast(pl.Duration("ns"))
+        duration = _possible(pl.col("duration_ms"), end.dt.timestamp("us") / 1e3)
+        lasted = (duration.fill_null(0.0) * 1e6).cast(pl.Int64).cast(pl.Duration("ns"))
         start = (end - lasted).cast(MOMENT)
         identity = pl.concat_str(
             pl.lit("log"),
@@ -159,13 +161,21 @@ def _timed(observations: pl.DataFrame, signal: Signal) -> pl.DataFrame:
             pl.col("response_id").fill_null(""),
             separator="/",
         )
-        duration = pl.col("duration_ms")
     else:
         identity = pl.when(_has_id()).then(pl.concat_str("trace_id", "span_id", separator="/")).otherwise(_looks())
         duration = (end - start).dt.total_nanoseconds().clip(lower_bound=0) / 1e6
     return observations.with_columns(
-        observation_id=identity, started_at=start, ended_at=pl.max_horizontal(start, end), duration_ms=duration
+        observation_id=identity,
+        started_at=start,
+        ended_at=pl.max_horizontal(start, end),
+        duration_ms=duration,
+        **{name: _possible(pl.col(name), pl.lit(math.inf)) for name in ("ttft_ms", "gateway_overhead_ms")},
     )
+
+
+def _possible(milliseconds: pl.Expr, most: pl.Expr) -> pl.Expr:
+    """The milliseconds somebody reported, unless they are negative, endless, or more than can have passed."""
+    return pl.when(milliseconds.is_finite() & milliseconds.is_between(0, most)).then(milliseconds)
 
 
 def _has_id() -> pl.Expr:

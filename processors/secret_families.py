@@ -242,6 +242,17 @@ SECRETS: Final[tuple[Family, ...]] = (
         leaves=("hf_hub_download", "half_hf_"),
     ),
     Family(
+        name="tokentide_key",
+        meaning="our own API keys (`tokentide keys create`)",
+        pattern=r"tt_[0-9a-f]{12}_[A-Za-z0-9_-]{20,}",
+        literals=("tt_",),
+        redacts={
+            "KEY=tt_¦0123456789ab_abcdefghijABCDEFGHIJ-_0123456789abcdefghijk;": "KEY=[REDACTED:tokentide_key];",
+            "http://x:tt_¦fedcba987654_ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789abcdefg/": "http://x:[REDACTED:tokentide_key]/",
+        },
+        leaves=("tt_0123456789ab", "key tt_4f1c... of search", "watt_0123456789ab_total", "tt_0123456789ab_short"),
+    ),
+    Family(
         name="vendor_token",
         meaning="keys with a vendor's prefix: Groq, xAI, Perplexity, Replicate, NVIDIA, Tavily, Pinecone, LangSmith, "
         "Databricks, npm, PyPI, DigitalOcean, Vault, age",

@@ -1,4 +1,4 @@
-"""OTLP bytes become columns: `validate` at the door, `Decoder.decode` once per batch.
+"""OTLP bytes become columns: `canonical` at the door, `Decoder.decode` once per batch.
 
 Two routes give the same batch: `columnar` has ClickHouse read the bytes, `walk` reads them message by message with upb.
 """
@@ -13,12 +13,12 @@ import structlog
 from otel_exporter.decode import columnar
 from otel_exporter.decode.census import is_crowded, too_many
 from otel_exporter.decode.columnar import ArrowEngine
-from otel_exporter.decode.door import validate
+from otel_exporter.decode.door import canonical, validate
 from otel_exporter.decode.walker import walk
 from otel_exporter.telemetry import Metric
 from processors.batch import Batch, Signal
 
-__all__ = ["SMALL_BYTES", "ArrowEngine", "Decoder", "is_crowded", "too_many", "validate", "walk"]
+__all__ = ["SMALL_BYTES", "ArrowEngine", "Decoder", "canonical", "is_crowded", "too_many", "validate", "walk"]
 log = structlog.get_logger(__name__)
 
 #: Smaller batches are walked. A query costs milliseconds before it reads its first span; measured, the routes cost the
@@ -39,7 +39,7 @@ class Decoder:
         self._small_bytes = small_bytes
 
     def decode(self, signal: Signal, requests: Sequence[bytes], tenant: str) -> Batch:
-        """All records of ``requests`` (serialized Export*ServiceRequests that passed `validate`), in order.
+        """All records of ``requests`` (Export*ServiceRequests as `canonical` gives them), in order.
 
         Raises:
             Refused: MALFORMED: a request is not well formed after all.

@@ -42,7 +42,7 @@ class ArrowEngine(Protocol):
 
 
 def decode(engine: ArrowEngine, signal: Signal, requests: Sequence[bytes], tenant: str) -> Batch:
-    """All records of ``requests`` (traces or logs, well formed) as columns.
+    """All records of ``requests`` (traces or logs, as `canonical` gives them) as columns.
 
     Raises:
         Exception: whatever the engine, Arrow or Polars raise when they do not understand the bytes.

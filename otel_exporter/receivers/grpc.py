@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 import grpc
+import structlog
 
 from otel_exporter.failures import Reason, Refused, RetryLater
 from otel_exporter.receivers.admit import Admission
@@ -14,7 +15,7 @@ from otel_exporter.receivers.answers import abort
 from otel_exporter.receivers.body import Body, coding_of_message
 from otel_exporter.receivers.endpoint import PortTaken
 from otel_exporter.receivers.intake import Intake, Sink
-from otel_exporter.receivers.tls import Loaded, Renewal, Tls
+from otel_exporter.receivers.tls import Loaded, Renewal, Tls, TlsUnusable
 from processors.batch import Signal
 
 SERVICES: Final = {
@@ -24,6 +25,10 @@ SERVICES: Final = {
 }
 #: Seconds in which gRPC's core tells a handler that its call is over.
 _SETTLE: Final = 0.05
+#: Seconds between two looks at whether gRPC's server still serves, and those that calls get to end when it does not.
+_LOOK: Final = 0.25
+_LAST_ANSWERS: Final = 5.0
+_log = structlog.get_logger(__name__)
 _Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
@@ -39,6 +44,7 @@ class GrpcReceiver:
         self._tls = tls
         self._patience = patience
         self._server: grpc.aio.Server | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._stopping = False
 
     async def start(self) -> int:
@@ -48,6 +54,12 @@ class GrpcReceiver:
             PortTaken: the address is not free.
             TlsUnusable: the TLS files are not what they should be.
         """
+        port = await self._listen()
+        self._address = f"{self._address.rpartition(':')[0]}:{port}"
+        self._watch = asyncio.create_task(self._listen_again())
+        return port
+
+    async def _listen(self) -> int:
         server = grpc.aio.server(options=self._options())
         server.add_generic_rpc_handlers([self._handlers(service, signal) for service, signal in SERVICES.items()])
         try:
@@ -58,9 +70,34 @@ class GrpcReceiver:
         self._server = server
         return port
 
+    async def _listen_again(self) -> None:
+        """Whenever gRPC's server has ended by itself: a call whose path is not UTF-8 does that to it (grpcio 1.85).
+
+        Calls under way are answered; those that come in the moment between are sent again by their senders.
+        """
+        while server := self._server:
+            try:
+                await server.wait_for_termination(_LOOK)
+            except Exception as error:
+                _log.warning("listener ended, listening again", transport="grpc", error=type(error).__name__)
+                self._server = None
+                ending = asyncio.create_task(server.stop(_LAST_ANSWERS))
+                await self._until_bound()
+                await ending
+
+    async def _until_bound(self) -> None:
+        while not self._stopping and self._server is None:
+            try:
+                await self._listen()
+            except (PortTaken, TlsUnusable):  # the old server is letting go of it, or files are being replaced
+                await asyncio.sleep(_SETTLE)
+
     async def stop(self, grace: float) -> None:
         """Take no more calls, give those under way ``grace`` seconds, then cancel what is left."""
         self._stopping = True
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
         server, self._server = self._server, None
         if server is not None:
             await server.stop(grace)

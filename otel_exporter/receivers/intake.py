@@ -10,7 +10,7 @@ from typing import Final, Literal, Protocol, TypeVar
 
 import structlog
 
-from otel_exporter.decode import is_crowded, too_many, validate
+from otel_exporter.decode import canonical, is_crowded, too_many
 from otel_exporter.failures import Reason, Refused, RetryLater
 from otel_exporter.logs import frames
 from otel_exporter.otlp_json import to_protobuf
@@ -64,7 +64,7 @@ class Intake:
             body = await self._parse(self._to_protobuf, signal, body, media)
         if not body:
             return
-        records = await self._parse(self._validate, signal, body, Media.PROTOBUF)
+        body, records = await self._parse(self._canonical, signal, body, Media.PROTOBUF)
         if not records:
             return
         Metric.RECEIVED.add(records, signal=signal.value, transport=self._transport)
@@ -73,11 +73,11 @@ class Intake:
     def _to_protobuf(self, signal: Signal, body: bytes) -> bytes:
         return to_protobuf(signal, body, self._max_records)
 
-    def _validate(self, signal: Signal, body: bytes) -> int:
-        """How many records; too many are noticed before they are parsed, because parsing them is what they cost."""
+    def _canonical(self, signal: Signal, body: bytes) -> tuple[bytes, int]:
+        """The request and how many records it holds; too many are noticed before parsing, which is what they cost."""
         if is_crowded(signal, body, self._max_records):
             raise too_many(self._max_records)
-        return validate(signal, body)
+        return canonical(signal, body)
 
     async def _parse(
         self, function: Callable[[Signal, bytes], _Result], signal: Signal, body: bytes, media: Media

@@ -179,7 +179,7 @@ def opened(data_dir: Path, users: Users, keys: Keyring, tls: Tls | None, **healt
             return b'["n"]\n["UInt8"]\n[1]\n'
 
         pages = Pages(Dashboards(DIRECTORY), ask, str, users)
-        house = HealthDoor(said, lambda: (False, ["reasons"]), ask, "run-file", str, pages, keys, tls)
+        house = HealthDoor(said, lambda: (False, ["reasons"]), ask, "run-file", str, pages, keys=keys, tls=tls)
 
         async def life() -> None:
             found.set_result({"clickhouse": await clickhouse.open(), **await house.open()})

@@ -181,3 +181,27 @@ def test_any_json_is_a_request_or_refused(tree: Any) -> None:
         assert refused.reason is Reason.MALFORMED
     else:
         assert validate(Signal.TRACES, body) >= 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"resourceSpans": [], "resourceSpans": [{}]}',
+        b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"name": "a", "n\\u0061me": "b"}]}]}]}',
+        b'{"resourceSpans": [{}], "resource_spans": [{}]}',
+    ],
+)
+def test_a_name_sent_twice_is_refused(body: bytes) -> None:
+    """What comes under one name twice, or under both spellings, is refused: one of the two would be lost in silence."""
+    with pytest.raises(Refused) as refused:
+        to_protobuf(Signal.TRACES, body)
+    assert refused.value.reason is Reason.MALFORMED
+    assert "twice" in refused.value.sentence or "one name only" in refused.value.sentence
+
+
+def test_an_enum_named_by_half_a_surrogate_is_refused() -> None:
+    """Text that cannot be a name at all is refused like any other wrong name, not an error inside."""
+    body = b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"kind": "\\ud800"}]}]}]}'
+    with pytest.raises(Refused) as refused:
+        to_protobuf(Signal.TRACES, body)
+    assert refused.value.reason is Reason.MALFORMED

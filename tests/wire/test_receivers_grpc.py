@@ -317,3 +317,30 @@ async def test_neighbours_in_the_same_moment_are_unharmed() -> None:
         assert codes[0::2] == [grpc.StatusCode.OK] * 40
         assert set(codes[1::2]) == {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}
         assert sorted(house.sink.bodies()) == sorted(good)
+
+
+@on_loop
+async def test_a_path_that_is_no_text_does_not_close_the_door() -> None:
+    """A call to a path that is not UTF-8 ends gRPC's server; the call under way is answered, later ones are taken."""
+    sink = RecordingSink(gate=asyncio.Event())
+    async with door(sink) as house:
+        under_way = asyncio.create_task(house.export(spans(1)))
+        await sink.until_waiting(1)
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", house.grpc_port)
+            writer.write(open_call().replace(b"/Export", b"/Exp\xffrt"))
+            await asyncio.sleep(0.5)
+            assert sink.gate is not None
+            sink.gate.set()
+            async with asyncio.timeout(20):
+                while True:
+                    try:
+                        await house.export(spans(2))
+                        break
+                    except grpc.aio.AioRpcError as error:
+                        assert error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+                        await asyncio.sleep(0.05)
+            assert await asyncio.wait_for(reader.read(), 20) is not None  # it is let go of, too
+            writer.close()
+        assert await under_way == b""
+    assert sink.bodies().count(spans(1)) == 1

@@ -20,7 +20,7 @@ from tests.wire.test_receivers_grpc import failure
 from tests.wire.test_receivers_http import TRACES, send, status_in
 
 MANY = 2_000_000
-SENTENCE = "The request holds more than the 50000 records allowed; send smaller batches."
+SENTENCE = "The request holds more than the 50000 records allowed, or far too many attributes; send smaller batches."
 
 
 def delimited(field: int, content: bytes) -> bytes:
@@ -78,6 +78,43 @@ def test_a_crowd_is_noticed_before_it_is_parsed(level: int) -> None:
     assert is_crowded(Signal.TRACES, unknown, 50_000)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
     assert time.process_time() - began < 5
+
+
+#: The fields from the request down to the members of a list.
+LISTS = {
+    "attributes": (1, 2, 2, 9),
+    "events": (1, 2, 2, 11),
+    "links": (1, 2, 2, 13),
+    "attributes of an event": (1, 2, 2, 11, 3),
+    "attributes of the resource": (1, 1, 1),
+    "values in a list": (1, 2, 2, 9, 2, 5, 1),
+}
+
+
+def full(path: tuple[int, ...], count: int, tag: bytes = b"") -> bytes:
+    """So many empty members of one list, everything around it once; ``tag`` instead of the member's own."""
+    inner = ((tag or bytes([path[-1] << 3 | 2])) + b"\0") * count
+    for field in reversed(path[:-1]):
+        inner = delimited(field, inner)
+    return inner
+
+
+@pytest.mark.parametrize("path", LISTS.values(), ids=LISTS)
+def test_millions_of_attributes_are_noticed_before_they_are_parsed(path: tuple[int, ...]) -> None:
+    """One span with three million empty attributes, or parts of any other kind, takes no memory to notice."""
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    assert is_crowded(Signal.TRACES, full(path, 3_000_000), 50_000)
+    padded = bytes([path[-1] << 3 & 0x7F | 2 | 0x80, 0])
+    assert is_crowded(Signal.TRACES, full(path, 3_000_000, padded), 50_000)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 96 * 1024
+    assert time.process_time() - began < 20
+    assert not is_crowded(Signal.TRACES, full(path, 1_900_000), 50_000)
+
+
+def test_long_texts_are_no_attributes() -> None:
+    """Whatever stands in texts: only members of lists count."""
+    text = delimited(9, delimited(1, b"k") + delimited(2, delimited(1, b'J"Zj\n\x1a' * 1_000_000)))
+    assert not is_crowded(Signal.TRACES, delimited(1, delimited(2, delimited(2, text))), 50_000)
 
 
 @pytest.mark.parametrize("media", [PROTOBUF, JSON])

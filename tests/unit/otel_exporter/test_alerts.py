@@ -83,7 +83,9 @@ groups:
           GROUP BY team HAVING value > 10
 """)
     shared = ("alerts", "test", "mine.yaml", "--replay", "2d", "--step", "30m", "--data-dir", data_dir)
-    (row,) = json.loads(tokentide(*shared, "--format", "json").out)
+    run = tokentide(*shared, "--format", "json")
+    assert run.code == 0, run.err
+    (row,) = json.loads(run.out)
     assert (row["alert"], row["labels"], row["summary"]) == ("Spent", {"team": "support"}, "$12.50")
     assert row["resolved_at"] > row["fired_at"]
     assert "1 alerts in 2d, 3.5 pages a week" in tokentide(*shared).out

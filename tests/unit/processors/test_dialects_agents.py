@@ -295,3 +295,11 @@ def test_batches_do_not_matter(some: list[dict[str, Any]], others: list[dict[str
     together = Normalise()(concat([one, other])).observations.sort(pl.all())
     apart = concat([Normalise()(one), Normalise()(other)]).observations.sort(pl.all())
     assert_frame_equal(together, apart)
+
+
+@pytest.mark.parametrize("said", ["1e999", "NaN", "-Infinity", "-5", "1e30"])
+def test_a_duration_that_cannot_be_is_unknown(said: str) -> None:
+    """A duration that is endless, negative or longer than all time until then is not known; the call is there."""
+    (call,) = heard({"attributes": REQUEST | {"duration_ms": said}}, resource=CLAUDE)
+    assert (call["duration_ms"], call["input_tokens"]) == (None, 18962)
+    assert call["started_at"] == call["ended_at"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Final
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_exporter.decode import Decoder
+from otel_exporter.identity.keys import Scope, minted
 from processors.batch import Signal
 from processors.families import PERSONAL, SECRETS, Family, Reach
 from processors.normalise import Normalise
@@ -261,3 +263,12 @@ def test_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "privacy.md").read_text()
     assert [family.name for family in ALL if f"`{family.name}`" not in page] == []
     assert all(reach.value in page for reach in Reach)
+
+
+@given(
+    st.sampled_from(["", "Bearer ", "x-api-key: ", '{"k": "', "http://u:"]), st.sampled_from(["", '"}', "@db", " then"])
+)
+def test_our_own_keys_never_stay(before: str, after: str) -> None:
+    """A key as `tokentide keys create` makes them is taken out, wherever it stands."""
+    _, text = minted("search", [Scope.INGEST], datetime(2026, 1, 1, tzinfo=UTC))
+    assert text.split("_", 2)[2] not in cleaned(before + text + after)[0]

@@ -1,0 +1,1 @@
+SELECT * APPLY (x -> file(x)) FROM (SELECT '/etc/passwd' AS a)

@@ -1,0 +1,1 @@
+SELECT 'root' IN default.`/etc/passwd`

@@ -1,0 +1,1 @@
+SELECT 1 PARALLEL WITH DROP TABLE otel.otel_logs

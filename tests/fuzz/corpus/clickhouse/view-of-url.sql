@@ -1,0 +1,1 @@
+SELECT * FROM view(SELECT * FROM url('http://127.0.0.1:1/'))
