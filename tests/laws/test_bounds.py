@@ -16,8 +16,8 @@ from otel_exporter.telemetry import exposition
 OPTIONAL = {("store", "max_memory")}  # unset: half of this machine's
 
 
-def exported(settings: Settings = Settings()) -> dict[str, float]:
-    publish(settings)
+def exported(settings: Settings | None = None) -> dict[str, float]:
+    publish(settings or Settings())
     found = re.findall(r'^tokentide_limit\{bound="(.+)"\} (\S+)$', exposition().decode(), re.MULTILINE)
     return {name: float(value) for name, value in found}
 
