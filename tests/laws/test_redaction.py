@@ -229,11 +229,14 @@ def test_the_search_finds_what_redaction_takes(bypassed: Found) -> None:
 
 @pytest.mark.slow
 def test_look_alikes_are_untouched(redacted: Found, bypassed: Found) -> None:
-    """Every look-alike is stored as it was sent, as often as without redaction; and the same calls are seen."""
+    """Every look-alike is stored as it was sent, as often as without redaction; no call is lost in another.
+
+    An identifier with a secret in it leaves nothing, so what only that identifier joined stays apart.
+    """
     for number, text in enumerate(LOOK_ALIKES):
         count = redacted.spool.count(f"like.{number}.")
         assert count == bypassed.spool.count(f"like.{number}.") > 0
         assert redacted.spool.count(text) >= count, text
-    assert redacted.observed == bypassed.observed > 20
+    assert redacted.observed >= bypassed.observed > 20
     assert redacted.sources == bypassed.sources
     assert len(redacted.sources) >= 8
