@@ -145,7 +145,7 @@ async def _tell(console: Console, service: Service, running: runfile.Running) ->
         books = sent.pop("books")
         ask = live(running)
         stored = await asyncio.to_thread(_wait_until_stored, ask, sent)
-    with console.status("forecasting, looking at budgets, asking the alert rules ..."):
+    with console.status("forecasting, looking at budgets, asking the alert rules, looking for savings ..."):
         await asyncio.to_thread(service.run_now, *_outlook_jobs(service.jobs), self_monitoring.NAME)
         await asyncio.to_thread(_agree, books)
     await asyncio.to_thread(_report, ask)
@@ -198,7 +198,10 @@ def _report(ask: Ask) -> None:
 def _outlook_jobs(jobs: Sequence[str]) -> list[str]:
     """What `serve` does on its schedule, in the order in which one needs the other."""
     return [
-        name for first in ("forecast", "budgets", "anomalies", "alerts/") for name in jobs if name.startswith(first)
+        name
+        for first in ("forecast", "budgets", "anomalies", "advice", "alerts/")
+        for name in jobs
+        if name.startswith(first)
     ]
 
 
