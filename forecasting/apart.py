@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
-import select
+import selectors
 import subprocess
 import sys
 import threading
@@ -81,9 +81,11 @@ class Apart:
         try:
             pickle.dump(batch, sink)
             sink.flush()
-            while not select.select([source], [], [], _GLANCE)[0]:
-                if self._stopping.is_set():
-                    raise Stopped
+            with selectors.DefaultSelector() as answers:  # unlike select(), it knows descriptors beyond 1024
+                answers.register(source, selectors.EVENT_READ)
+                while not answers.select(_GLANCE):
+                    if self._stopping.is_set():
+                        raise Stopped
             answer: Answer = pickle.load(source)
         except (OSError, EOFError):
             raise RuntimeError(f"the forecasting process died (exit code {process.wait()})") from None

@@ -31,7 +31,9 @@ _BATCH = 128  # inputs decoded together, as requests are in the service
 _CHAIN_EVERY = 16  # batches
 _MOST_RECORDS = 1_000
 _KEY = b"a key of at least sixteen bytes"
-_CHAINS = tuple(build(choices=Choices(policy, identity, _KEY)) for policy in ContentPolicy for identity in Identity)
+_CHAINS = tuple(
+    build(choices=Choices(policy, identity=identity, key=_KEY)) for policy in ContentPolicy for identity in Identity
+)
 _LANDED = {Signal.TRACES: ("otel_traces",), Signal.LOGS: ("otel_logs",)}
 
 
