@@ -84,7 +84,7 @@ class Child:
             if line.strip() == "drain":
                 stop.set()
                 thread.join()
-                say("drained" if self.writer.drain(60) else f"not drained: {self.writer.state}")
+                say("drained" if self.writer.drain(240) else f"not drained: {self.writer.state}")
                 return
             say(self.answer(line.strip()))
 
