@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -12,9 +11,8 @@ from otel_exporter import upkeep
 from otel_exporter.asking import opened
 from otel_exporter.assembly import attribution
 from otel_exporter.render import Table
-from otel_exporter.reprice import Range, read, slices
+from otel_exporter.reprice import Range, posted
 from processors.contract import LEDGER_SCHEMA, MONEY
-from processors.post import collapse
 from processors.reattribute import Enrich, reattribute
 
 if TYPE_CHECKING:
@@ -61,18 +59,9 @@ def _reattributed(
     progress: Callable[[int, int], None],
     post: Callable[[str, pl.DataFrame], None],
 ) -> Table:
-    now, portions = datetime.now(UTC), slices(store, time)
-    done, all_entries = 0, sum(portion.entries for portion in portions)
     nothing = pl.DataFrame(schema=LEDGER_SCHEMA)
-    changes = [_change(nothing, nothing)]
-    for portion in portions:
-        current = read(store, portion)
-        entries = reattribute(current, enrich, now)
-        post(portion.tenant, entries)
-        changes.append(_change(collapse(current), entries))
-        done += portion.entries
-        progress(done, all_entries)
-    return _table(changes)
+    decided = posted(store, time, lambda current, now: reattribute(current, enrich, now), progress, post)
+    return _table([_change(nothing, nothing), *(_change(live, entries) for live, entries in decided)])
 
 
 def _change(live: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:

@@ -103,18 +103,28 @@ def _repriced(
     progress: Callable[[int, int], None],
     post: Callable[[str, pl.DataFrame], None],
 ) -> Table:
-    now = datetime.now(UTC)
-    portions = slices(store, time)
+    nothing = pl.DataFrame(schema=LEDGER_SCHEMA)
+    decided = posted(store, time, lambda current, now: reprice(current, price, now), progress, post)
+    return _table([_change(nothing, nothing), *(_change(live, entries) for live, entries in decided)])
+
+
+def posted(
+    store: Store,
+    time: Range,
+    decide: Callable[[pl.DataFrame, datetime], pl.DataFrame],
+    progress: Callable[[int, int], None],
+    post: Callable[[str, pl.DataFrame], None],
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Decide the calls of a time range anew, slice by slice: what stood of each, and the entries that were posted."""
+    now, portions = datetime.now(UTC), slices(store, time)
     done, all_entries = 0, sum(portion.entries for portion in portions)
-    changes = [_change(pl.DataFrame(schema=LEDGER_SCHEMA), pl.DataFrame(schema=LEDGER_SCHEMA))]
     for portion in portions:
         current = read(store, portion)
-        entries = reprice(current, price, now)
+        entries = decide(current, now)
         post(portion.tenant, entries)
-        changes.append(_change(collapse(current), entries))
+        yield collapse(current), entries
         done += portion.entries
         progress(done, all_entries)
-    return _table(changes)
 
 
 def slices(store: Store, time: Range) -> list[Slice]:
