@@ -16,6 +16,7 @@ import threading
 import time
 from pathlib import Path
 
+from benchmarks.process import free_port
 from benchmarks.traffic import requests
 
 
@@ -24,7 +25,7 @@ def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
     bodies = list(requests(120, 512))
     with tempfile.TemporaryDirectory() as directory:
-        ports = [_free_port() for _ in range(3)]
+        ports = [free_port() for _ in range(3)]
         serve = subprocess.Popen(
             [
                 *(sys.executable, "-m", "otel_exporter.cli", "serve", "--data-dir", str(Path(directory) / "d")),
@@ -82,12 +83,6 @@ def _post(port: int, body: bytes) -> None:
     connection.close()
     if response.status != 200:
         raise SystemExit(f"refused: {response.status}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait(port: int) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from benchmarks.ack_latency import _free_port
+from benchmarks.process import free_port
 from benchmarks.stress import Serve, Traffic, mib, serving, wait_for
 from tests.crash.engine import Engine
 
@@ -40,7 +40,7 @@ class Report:
 
 def outage(folder: Path, spans: int, write: Callable[[str], object] = lambda _: None, size: int = 512) -> Report:
     """Run it."""
-    engine = Engine(folder / "clickhouse", _free_port()).start()
+    engine = Engine(folder / "clickhouse", free_port()).start()
     try:
         with serving(folder / "data", "--clickhouse-url", engine.url) as serve:
             assert serve.post(next(Traffic(2)))[0] == 200

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.ack_latency import _free_port
+from benchmarks.process import free_port
 from benchmarks.traffic import requests
 
 _MARK: Final = b"\xa7\x1e\x5d\xc3\x92\x4b"  # at the beginning of every id of a template
@@ -50,7 +50,7 @@ class Serve:
     """A `tokentide serve` in a process of its own."""
 
     def __init__(self, data_dir: Path, *options: str) -> None:
-        self.http, self.health = _free_port(), _free_port()
+        self.http, self.health = free_port(), free_port()
         self.data_dir = data_dir
         self._log = data_dir.with_name(f"{data_dir.name}.log").open("ab")
         ports = ["--grpc-port", "0", "--clickhouse-port", "0"]

@@ -16,7 +16,7 @@ import clickhouse_connect
 import yaml
 
 from benchmarks.peers import engine
-from benchmarks.peers.process import Process, free_port, listens
+from benchmarks.process import Process, free_port, listens
 
 ROOT: Final = Path(__file__).parents[2]
 #: Where `install.sh` puts what comes from PyPI.
