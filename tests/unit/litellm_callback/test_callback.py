@@ -24,8 +24,6 @@ from hypothesis import strategies as st
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    # LiteLLM's and the exporter's threads use `random` while Hypothesis draws.
-    pytest.mark.filterwarnings("ignore:Do not use the .random. module:hypothesis.errors.HypothesisDeprecationWarning"),
 ]
 FILE = Path(__file__).parents[3] / "deploy" / "litellm" / "tokentide_callback.py"
 SECRET = "tell nobody of the plum tree"
