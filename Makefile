@@ -1,6 +1,6 @@
 # Everything runs from .venv, made by `make setup` with uv when it is there and with venv + pip otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fuzz corpus interleavings month ledger-test outage-test overload-test bench \
+.PHONY: help setup demo test check fuzz corpus interleavings month kills ledger-test outage-test overload-test bench \
 	bench-forecast bench-anomaly bench-peers clean
 PYTHON ?= python3
 BIN := .venv/bin
@@ -59,6 +59,9 @@ interleavings: $(DEV)  ## 10,000 random orders, repetitions and splits of what i
 
 month: $(DEV)  ## Replay a month of alerts with nightly batches, an overrun and a spike planted (minutes)
 	@$(BIN)/python -m pytest -q -m long tests/e2e/test_month.py
+
+kills: $(DEV)  ## 54 times kill -9 at named points and random moments, and a shutdown with the time limits as shipped (minutes)
+	@$(BIN)/python -m pytest -q -m long tests/crash
 
 ledger-test: $(DEV)  ## Kill, freeze, fill and repeat for SECONDS=600 with SEED=1: lost 0, charged twice 0, the sum exact
 	@$(BIN)/python -m tests.crash.ledger --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)

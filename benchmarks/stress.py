@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
@@ -47,15 +47,15 @@ class Traffic:
 
 
 class Serve:
-    """A `tokentide serve` in a process of its own."""
+    """A `tokentide serve` in a process of its own; ``program`` are the arguments that make Python be `tokentide`."""
 
-    def __init__(self, data_dir: Path, *options: str) -> None:
+    def __init__(self, data_dir: Path, *options: str, program: Sequence[str] = ("-m", "otel_exporter.cli")) -> None:
         self.http, self.health = free_port(), free_port()
         self.data_dir = data_dir
         self._log = data_dir.with_name(f"{data_dir.name}.log").open("ab")
         ports = ["--grpc-port", "0", "--clickhouse-port", "0"]
         ports += ["--http-port", str(self.http), "--health-port", str(self.health)]
-        command = [sys.executable, "-m", "otel_exporter.cli", "serve", "--data-dir", str(data_dir), *ports, *options]
+        command = [sys.executable, *program, "serve", "--data-dir", str(data_dir), *ports, *options]
         self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
         wait_for(lambda: self.get("/readyz")[0] == 200, 120, "serve does not start")
 
@@ -103,9 +103,9 @@ class Serve:
 
 
 @contextmanager
-def serving(data_dir: Path, *options: str) -> Iterator[Serve]:
+def serving(data_dir: Path, *options: str, program: Sequence[str] = ("-m", "otel_exporter.cli")) -> Iterator[Serve]:
     """A `serve` that is gone afterwards."""
-    made = Serve(data_dir, *options)
+    made = Serve(data_dir, *options, program=program)
     try:
         yield made
     finally:

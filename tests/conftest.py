@@ -1,12 +1,15 @@
 """For every test: `--no-skips`, with which a test that would be skipped fails (on CI everything has to run).
 
-And whatever a test does to the log of the process is undone after it.
+Whatever a test does to the log of the process is undone after it. The longest files begin first, so that with several
+workers (`--dist loadfile`) none of them is left alone with a long one at the end.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -14,9 +17,15 @@ import structlog
 from hypothesis import settings
 
 #: Machines are noisy: how long an example takes proves nothing.
-settings.register_profile("tokentide", deadline=None)
+settings.register_profile("tokentide", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=1_000)
 settings.register_profile("interleavings", deadline=None, max_examples=10_000)
 settings.load_profile("tokentide")
+
+#: A child that imports LiteLLM compiles it for ten seconds unless somebody before it kept the bytecode.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+LONGEST = ()
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 
@@ -24,6 +33,20 @@ _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the option."""
     parser.addoption("--no-skips", action="store_true", help="a test that would be skipped fails")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep pytest-xdist from beginning with the files that have most tests: those are short ones."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; everything else stays in its order."""
+    tests = Path(__file__).parent
+    rank = {str(tests / name): place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(str(item.path), len(rank)))
 
 
 @pytest.hookimpl(wrapper=True)

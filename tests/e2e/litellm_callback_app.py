@@ -1,6 +1,6 @@
 """An application that calls LiteLLM with Tokentide's callback; prints what it really did, one JSON object per attempt.
 
-``argv``: the provider's URL, then the built-in callbacks to have beside ours, then nothing or ``router``.
+``argv``: the provider's URL, then the built-in callbacks to have beside ours, then nothing, ``router`` or ``both``.
 """
 
 from __future__ import annotations
@@ -79,7 +79,10 @@ async def main() -> None:
     litellm.suppress_debug_info = True
     beside = [name for name in sys.argv[2].split(",") if name]
     litellm.callbacks = [*beside, tokentide_callback.handler]
-    await (routed() if sys.argv[3:] == ["router"] else plain())
+    if sys.argv[3:] != ["router"]:
+        await plain()
+    if sys.argv[3:] in (["router"], ["both"]):
+        await routed()
     await asyncio.sleep(2)
 
 

@@ -36,7 +36,7 @@ def _configured(directory: Path, *urls: str) -> list[str]:
     told = {
         "rule_files": ["rules.yaml"],
         "builtin": False,
-        "resend_delay_seconds": 6,
+        "resend_delay_seconds": 4,
         "alertmanagers": [{"url": url} for url in urls],
     }
     (directory / "tokentide.yaml").write_text(json.dumps({"alerting": told}))
@@ -80,12 +80,12 @@ def test_one_incident_is_announced_once_whoever_restarts(tmp_path: Path) -> None
 
             manager.stop()
             manager.start()
-            time.sleep(26)  # endsAt is 24 s ahead: only resending keeps the alerts alive
+            time.sleep(18)  # endsAt is 16 s ahead: only resending keeps the alerts alive
             house.kill()
 
         with serving(tmp_path / "data", *options) as house:
             house.wait_for("SELECT 1 FROM alert_state WHERE updated_at > last_sent_at - 60 AND state = 'firing'")
-            time.sleep(15)
+            time.sleep(9)
             assert manager.active() == set(NAMES)
             assert all(status == "firing" for _, status in kept.alerts())
             # what inhibits the others ends last
@@ -96,7 +96,7 @@ def test_one_incident_is_announced_once_whoever_restarts(tmp_path: Path) -> None
             _say(house, "off", ("BudgetExhausted", OTHER))
             for name in ("BudgetOverrunPredicted/search", "BudgetOverrunPredicted/chat", "BudgetExhausted/batch"):
                 kept.wait_for(_told(name, "resolved"))
-            time.sleep(14)  # resolved alerts are sent again, and must not be announced again
+            time.sleep(9)  # resolved alerts are sent again, and must not be announced again
 
     together = [notice for notice in kept.told if notice["groupLabels"].get("owner") == "search-oncall"]
     assert {notice["path"] for notice in together} == {"/search-oncall"}
@@ -125,13 +125,13 @@ def test_two_alertmanagers_announce_once_with_one_down(tmp_path: Path) -> None:
         kept.wait_for(_told("BudgetExhausted/search", "firing"))
         two.start()
         _hold(lambda: two.active() == {"BudgetExhausted"})
-        time.sleep(8)  # the peers exchange what was announced
+        time.sleep(5)  # the peers exchange what was announced
         one.stop()
         _say(house, "off", ("BudgetExhausted", SEARCH), ("BudgetExhausted", OTHER))
         kept.wait_for(_told("BudgetExhausted/search", "resolved"))
         kept.wait_for(_told("BudgetExhausted/batch", "resolved"))
         one.start()
-        time.sleep(14)
+        time.sleep(9)
     _once(kept, "BudgetExhausted/batch")
     _once(kept, "BudgetExhausted/search")
 

@@ -37,7 +37,7 @@ NOW = (int(time.time()) - 600) * 10**9
 SECOND = 10**9
 #: How much faster than in the world time passes: we are away for five minutes, and the Collector waits up to 30 seconds
 #: between two attempts. 1 is real time.
-SCALE = int(os.environ.get("TEST_OUTAGE_SCALE", "25"))
+SCALE = int(os.environ.get("TEST_OUTAGE_SCALE", "50"))
 OUTAGE = 300 / SCALE
 RETRY = {"initial_interval": f"{1000 // SCALE}ms", "max_interval": f"{30_000 // SCALE}ms"}
 HASTE: dict[str, Any] = {"exporters": {"otlp_grpc": {"retry_on_failure": RETRY}}}
@@ -278,18 +278,18 @@ def test_an_outage_loses_nothing(otelcol: Path, tmp_path: Path) -> None:
             send(collector, map(call, range(20)))
             exactly_once(house, range(20))
         down = time.monotonic()
-        with sending(collector, range(20, 320)):
-            time.sleep(3)
+        with sending(collector, range(20, 170)):
+            time.sleep(1.5)
             collector.kill()
             time.sleep(0.5)
             collector.start()
         time.sleep(max(0.0, OUTAGE - (time.monotonic() - down)))
         with serving(tmp_path / "data", *options, TOKENTIDE_INGEST__TOKEN=TOKEN) as house:
-            with sending(collector, range(320, 400)):
+            with sending(collector, range(170, 250)):
                 house.wait_for(STORED, lambda rows: int(rows[0]["calls"]) > 20)
                 collector.kill()
                 collector.start()
-            exactly_once(house, range(400))
+            exactly_once(house, range(250))
     finally:
         collector.kill()
 

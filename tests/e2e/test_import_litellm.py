@@ -21,8 +21,8 @@ from tests.unit.processors.spans import _pairs
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-ROWS = 3000
-DAYS = 40
+ROWS = 1500
+DAYS = 20
 _SUMS = """SELECT count() AS calls, uniqExact(call_key) AS keys, sum(cost_usd) AS usd, sum(input_tokens) AS tokens_in,
     sum(output_tokens) AS tokens_out, countIf(status = 'error') AS failed, countIf(cache_hit) AS hits,
     countIf(team = '') AS nameless FROM genai_calls"""

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -59,7 +60,6 @@ def application(house: House, name: str, mode: str, *arguments: str, upstream: s
         OTEL_SERVICE_NAME=name,
         LITELLM_LOCAL_MODEL_COST_MAP="True",
         PYTHONPATH=str(CALLBACK.parent),
-        PYTHONDONTWRITEBYTECODE="1",
         **variables,
     )
     command = [sys.executable, str(APP), upstream, beside, *arguments]
@@ -105,12 +105,34 @@ def assert_same(told: list[dict[str, Any]], rows: list[Row]) -> None:
     assert left == []
 
 
-@pytest.mark.parametrize("mode", BESIDE)
-def test_every_call_of_an_application_is_one_row(house: House, upstream: str, mode: str) -> None:
-    """Sync, async, streamed, embedding, failures: one row each, with LiteLLM's cost, tags, session and address."""
-    name = f"sdk-{mode}"
-    told = application(house, name, mode, upstream=upstream)
+@dataclass(frozen=True)
+class Used:
+    """What one application says it did and the rows that came of it: by itself, and through a router."""
+
+    mode: str
+    plain: tuple[list[dict[str, Any]], list[Row]]
+    routed: tuple[list[dict[str, Any]], list[Row]]
+
+
+@pytest.fixture(scope="module", params=BESIDE)
+def used(request: pytest.FixtureRequest, house: House, upstream: str) -> Used:
+    """The application in one mode, both parts in one process: importing LiteLLM takes longer than all it does."""
+    name = f"sdk-{request.param}"
+    told = application(house, name, request.param, "both", upstream=upstream)
     rows = rows_of(house, name, len(told))
+    plain, routed = (
+        (
+            [each for each in told if ("deployment" in each) == by],
+            [row for row in rows if bool(row["deployment_id"]) == by],
+        )
+        for by in (False, True)
+    )
+    return Used(request.param, plain, routed)
+
+
+def test_every_call_of_an_application_is_one_row(used: Used) -> None:
+    """Sync, async, streamed, embedding, failures: one row each, with LiteLLM's cost, tags, session and address."""
+    told, rows = used.plain
     assert_same(told, rows)
     assert all("litellm.callback" in row["sources"] for row in rows)
     assert {row["cost_source"] for row in rows if row["status"] == "ok"} == {"client"}
@@ -119,16 +141,13 @@ def test_every_call_of_an_application_is_one_row(house: House, upstream: str, mo
     assert [row["end_user"] for row in rows if row["end_user"]] == ["customer-7"]
     assert all(row["ttft_ms"] > 0 for row in rows if row["streaming"])
     assert {row["operation"] for row in rows} == {"chat", "embeddings"}
-    if mode != "alone":
+    if used.mode != "alone":
         assert max(row["observations"] for row in rows) > 1, "nothing of the built-in callback joined"
 
 
-@pytest.mark.parametrize("mode", BESIDE)
-def test_attempts_of_a_router_are_linked(house: House, upstream: str, mode: str) -> None:
+def test_attempts_of_a_router_are_linked(used: Used) -> None:
     """Two requests of one session, each failed, retried and fallen back: two chains of three, and a request of one."""
-    name = f"router-{mode}"
-    told = application(house, name, mode, "router", upstream=upstream)
-    rows = rows_of(house, name, len(told))
+    told, rows = used.routed
     assert_same(told, rows)
     assert_chains(rows, [3, 3, 1])
     assert {(tuple(row["tags"]), row["session_id"]) for row in rows} == {(("folk", "night"), "s-7")}

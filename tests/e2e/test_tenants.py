@@ -185,15 +185,25 @@ def test_a_directory_of_two_is_read_by_neither(tmp_path: Path) -> None:
         assert over_http(house, writers[1], request("y")) == 403
 
 
-@pytest.mark.parametrize("listener", ["INGEST__GRPC", "INGEST__HTTP", "CLICKHOUSE_HTTP", "HEALTH"])
+LISTENERS = ("INGEST__GRPC", "INGEST__HTTP", "CLICKHOUSE_HTTP", "HEALTH")
+
+
+@pytest.mark.parametrize("listener", LISTENERS)
 def test_a_public_address_without_authentication_is_refused(tmp_path: Path, listener: str) -> None:
-    """Every listener: no start without a credential, in a sentence that names the setting; with keys it starts."""
-    variables = {f"TOKENTIDE_{listener}__HOST": "0.0.0.0"}
-    ran = tokentide("serve", "--data-dir", tmp_path / "data", cwd=tmp_path, **variables)
+    """Every listener: no start without a credential, in a sentence that names the setting."""
+    ran = tokentide(
+        "serve", "--data-dir", tmp_path / "data", cwd=tmp_path, **{f"TOKENTIDE_{listener}__HOST": "0.0.0.0"}
+    )
     assert ran.returncode == 2
     assert f"{listener.lower().replace('__', '.')}.host" in ran.stderr and "reachable from other machines" in ran.stderr
+
+
+def test_public_addresses_ask_for_keys(tmp_path: Path) -> None:
+    """With a key it starts, every listener on a public address, and none of them answers somebody without one."""
     made(tmp_path / "data", "--tenant", "a")
+    variables = {f"TOKENTIDE_{listener}__HOST": "0.0.0.0" for listener in LISTENERS}
     with serving(tmp_path / "data", **variables) as house:
+        assert over_grpc(house, "", request("nobody")) is grpc.StatusCode.UNAUTHENTICATED
         assert over_http(house, "", request("nobody")) == 401
         with closing(
             http.client.HTTPConnection(house.addresses["clickhouse"].replace("0.0.0.0", "127.0.0.1"))

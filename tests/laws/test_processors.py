@@ -118,38 +118,17 @@ def obeys_purity(make: Callable[[], Processor], batch: Batch, other: Batch) -> N
 @every_processor
 @few
 @given(st.data())
-def test_total_and_idempotent(case: str, signal: Signal, data: st.DataObject) -> None:
-    """No batch makes it raise, and what it has done it does not do again."""
-    obeys_idempotence(made(case), data.draw(batches(signal)))
-
-
-@every_signal
-@every_processor
-@few
-@given(st.data())
-def test_batch_blind(case: str, signal: Signal, data: st.DataObject) -> None:
-    """Two batches joined become what they become alone."""
-    obeys_blindness(made(case), data.draw(batches(signal)), data.draw(batches(signal)))
-
-
-@every_signal
-@every_processor
-@few
-@given(st.data())
-def test_honest(case: str, signal: Signal, data: st.DataObject) -> None:
-    """It changes nothing but what it says it writes, and depends on nothing but what it says it reads."""
-    processor, batch = made(case), data.draw(batches(signal))
-    obeys_writes(processor, batch)
-    obeys_reads(processor, batch)
-
-
-@every_signal
-@every_processor
-@few
-@given(st.data())
-def test_pure(case: str, signal: Signal, data: st.DataObject) -> None:
-    """It leaves the batch it is given alone, and one that has seen other batches does the same as a new one."""
-    obeys_purity(lambda: made(case), data.draw(batches(signal)), data.draw(batches(signal)))
+def test_every_law(case: str, signal: Signal, data: st.DataObject) -> None:
+    """No batch makes it raise, and it obeys: idempotence (what it has done it does not do again), blindness (two
+    batches joined become what they become alone), honesty (it changes nothing but what it says it writes, and depends
+    on nothing but what it says it reads) and purity (it leaves its batch alone, and remembers no other).
+    """
+    batch, other = data.draw(batches(signal)), data.draw(batches(signal))
+    obeys_idempotence(made(case), batch)
+    obeys_blindness(made(case), batch, other)
+    obeys_writes(made(case), batch)
+    obeys_reads(made(case), batch)
+    obeys_purity(lambda: made(case), batch, other)
 
 
 IMPURE: Final = frozenset({"open", "input", "print", "exec", "eval", "globals"})

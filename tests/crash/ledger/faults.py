@@ -47,8 +47,8 @@ class Fault:
         return f"{self.at:6.1f} s  {self.kind}{which}{lasts}"
 
 
-def plan(seed: int, seconds: float, receivers: int, *, with_collector: bool) -> list[Fault]:
-    """The faults of ``seconds``, about one in 3.5 seconds; each kind once before any comes again."""
+def plan(seed: int, seconds: float, receivers: int, *, with_collector: bool, pace: float = 1.0) -> list[Fault]:
+    """The faults of ``seconds``, about ``pace`` in 3.5 seconds; each kind once before any comes again."""
     rng = random.Random(f"plan {seed}")
     found: list[Fault] = []
     at = rng.uniform(1.0, 4.0)
@@ -57,8 +57,8 @@ def plan(seed: int, seconds: float, receivers: int, *, with_collector: bool) -> 
         rng.shuffle(kinds)
         for kind in kinds:
             point = f"{rng.choice(POINTS)}:{rng.randint(1, 6)}"
-            found.append(Fault(at, kind, rng.randrange(receivers), rng.uniform(0.5, 6.0), point))
-            at += rng.uniform(1.0, 6.0)
+            found.append(Fault(at, kind, rng.randrange(receivers), rng.uniform(0.5, 6.0) / pace, point))
+            at += rng.uniform(1.0, 6.0) / pace
             if at > seconds:
                 return found
 

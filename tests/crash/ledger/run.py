@@ -57,9 +57,9 @@ class Outcome:
         return 1 if wrong else 0
 
 
-def run(folder: Path, seconds: float, seed: int, otelcol: Path | None, rate: float) -> Outcome:
+def run(folder: Path, seconds: float, seed: int, otelcol: Path | None, rate: float, pace: float = 1.0) -> Outcome:
     """Torment a town for ``seconds`` and judge it."""
-    faults = plan(seed, seconds, RECEIVERS, with_collector=otelcol is not None)
+    faults = plan(seed, seconds, RECEIVERS, with_collector=otelcol is not None, pace=pace)
     sys.stdout.write(f"seed {seed}, {seconds:g} s, {len(faults)} faults\n")
     sys.stdout.write("".join(f"  {fault}\n" for fault in faults))
     sys.stdout.flush()

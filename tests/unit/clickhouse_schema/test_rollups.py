@@ -118,7 +118,7 @@ def test_rollups_have_the_columns_the_code_says(store: Store) -> None:
         assert _columns(store, rollup.name) == rollup.columns
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_rollups_are_the_ledger_at_every_moment(store: Store, put: Put, seed: int) -> None:
     """After each block of entries and reversals, repeated or not, merged or not, every rollup is the ledger's sum."""
