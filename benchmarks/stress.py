@@ -49,7 +49,13 @@ class Traffic:
 class Serve:
     """A `tokentide serve` in a process of its own; ``program`` are the arguments that make Python be `tokentide`."""
 
-    def __init__(self, data_dir: Path, *options: str, program: Sequence[str] = ("-m", "otel_exporter.cli")) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *options: str,
+        program: Sequence[str] = ("-m", "otel_exporter.cli"),
+        ready: bool = True,
+    ) -> None:
         self.http, self.health = free_port(), free_port()
         self.data_dir = data_dir
         self._log = data_dir.with_name(f"{data_dir.name}.log").open("ab")
@@ -57,7 +63,10 @@ class Serve:
         ports += ["--http-port", str(self.http), "--health-port", str(self.health)]
         command = [sys.executable, *program, "serve", "--data-dir", str(data_dir), *ports, *options]
         self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
-        wait_for(lambda: self.get("/readyz")[0] == 200, 120, "serve does not start")
+        began = (
+            (lambda: self.get("/readyz")[0] == 200) if ready else (lambda: "is not there yet" in self.get("/readyz")[1])
+        )
+        wait_for(began, 120, "serve does not start")
 
     def post(self, body: bytes, timeout: float = 60.0) -> tuple[int, str]:
         """Status and Retry-After of one trace request on a connection of its own."""
@@ -103,9 +112,11 @@ class Serve:
 
 
 @contextmanager
-def serving(data_dir: Path, *options: str, program: Sequence[str] = ("-m", "otel_exporter.cli")) -> Iterator[Serve]:
-    """A `serve` that is gone afterwards."""
-    made = Serve(data_dir, *options, program=program)
+def serving(
+    data_dir: Path, *options: str, program: Sequence[str] = ("-m", "otel_exporter.cli"), ready: bool = True
+) -> Iterator[Serve]:
+    """A `serve` that is gone afterwards; unless it shall be ``ready``, one that waits for its ClickHouse."""
+    made = Serve(data_dir, *options, program=program, ready=ready)
     try:
         yield made
     finally:

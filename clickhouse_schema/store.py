@@ -8,7 +8,6 @@ the server side, and one handle serves one call at a time.
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -22,7 +21,7 @@ import polars as pl
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 from clickhouse_connect.driver.external import ExternalData
 
-from clickhouse_schema import lookup, results
+from clickhouse_schema import lookup, probe, results
 from clickhouse_schema.cluster import replicated
 from clickhouse_schema.errors import StoreError, StoreLocked, StoreRejected, StoreUnavailable, from_code
 from clickhouse_schema.handle import Handle
@@ -33,6 +32,7 @@ from clickhouse_schema.tables import DATABASE, INSERTED
 IDLE_HANDLES: Final = 8
 #: Moments without a time zone are UTC wherever this runs.
 SESSION: Final = {"session_timezone": "UTC"}
+_UNKNOWN_TABLE: Final = 60
 _WHOLE_FILE: Final = str(1 << 40)
 #: One file is one block is one part, in the table and in every view of it. Squashing up to a bound that no file reaches
 #: joins an Arrow file's record batches, and the hundreds of small blocks in which a view's GROUP BY comes out; switched
@@ -63,6 +63,7 @@ class Store:
         path: str = ":memory:",
         release: Callable[[], None] = lambda: None,
         cluster: str | None = None,
+        connected: bool = True,
     ) -> None:
         self._connect = connect
         self._cluster = cluster
@@ -71,8 +72,9 @@ class Store:
         self._idle: LifoQueue[Any] = LifoQueue(maxsize=IDLE_HANDLES)
         self._closed = False
         self.is_embedded = embedded
-        with _translated():
-            self._put_back(self._connect())
+        if connected:
+            with _translated():
+                self._put_back(self._connect())
 
     @classmethod
     def embedded(cls, data_dir: Path, *, memory_bytes: int | None = None) -> Store:
@@ -109,10 +111,11 @@ class Store:
         return cls(lambda: clickhouse_connect.get_client(interface="chdb", path=":memory:"), embedded=True)
 
     @classmethod
-    def server(cls, url: str, cluster: str | None = None) -> Store:
+    def server(cls, url: str, cluster: str | None = None, *, connected: bool = True) -> Store:
         """A ClickHouse server's HTTP interface: ``http[s]://[user[:password]@]host[:port]``.
 
         ``cluster`` names the replicas of its shard in ClickHouse's configuration: tables are made on all of them.
+        Unless it shall be ``connected`` from the beginning, the server is first asked when it is needed.
 
         Raises:
             ValueError: the URL is not of this form; the message does not repeat it (it may hold a password).
@@ -129,7 +132,9 @@ class Store:
             "autogenerate_session_id": False,
             "settings": SESSION | {"wait_end_of_query": "1"},
         }
-        return cls(lambda: clickhouse_connect.get_client(**arguments), embedded=False, cluster=cluster)
+        return cls(
+            lambda: clickhouse_connect.get_client(**arguments), embedded=False, cluster=cluster, connected=connected
+        )
 
     def arrow(self, sql: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
         """The rows of a query. ``{name:Type}`` in the SQL is bound by ClickHouse to ``parameters[name]``."""
@@ -194,13 +199,15 @@ class Store:
     def refuses(self, table: str, path: Path) -> bool:
         """Whether ``table`` itself, without the views it feeds, refuses this file: then none of it was ever written.
 
-        Asked where others write to the same table: an empty copy of it, made for this, is offered the file.
+        Asked where others write to the same table: an empty copy of it, made for this, is offered the file (`probe`).
         """
-        copy = f"{table}_probe_{secrets.token_hex(4)}"
+        copy = probe.name(table)
         self.command(f"CREATE TABLE {DATABASE}.{copy} AS {DATABASE}.{table}")
         try:
             self._insert(copy, table, path, ONE_BLOCK)
-        except StoreRejected:
+        except StoreRejected as refused:
+            if refused.code == _UNKNOWN_TABLE:  # somebody has tidied the copy away: that says nothing of the file
+                raise StoreUnavailable(refused.code, "a probe table was dropped by somebody else") from None
             return True
         finally:
             self.command(f"DROP TABLE IF EXISTS {DATABASE}.{copy}")

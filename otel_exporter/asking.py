@@ -62,8 +62,10 @@ def asking(settings: Settings) -> Iterator[AskIn]:
 
 
 @contextmanager
-def opened(settings: Settings, *, create: bool = False) -> Iterator[Store]:
+def opened(settings: Settings, *, create: bool = False, connected: bool = True) -> Iterator[Store]:
     """The store itself; ``create`` makes an embedded database that is not there yet.
+
+    Unless it shall be ``connected``, a server is first asked when it is needed.
 
     Raises:
         Refused: there is no embedded database yet, and nobody said ``create``.
@@ -71,7 +73,7 @@ def opened(settings: Settings, *, create: bool = False) -> Iterator[Store]:
     from clickhouse_schema.store import Store
 
     if settings.store.server:
-        store = Store.server(settings.store.server, settings.store.clickhouse_cluster)
+        store = Store.server(settings.store.server, settings.store.clickhouse_cluster, connected=connected)
     else:
         if not create:
             _require_data(settings.store.data_dir)

@@ -5,14 +5,19 @@ commit (decode -> processors -> spool) ........ writer (freeze -> post -> insert
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
+import structlog
 
-from clickhouse_schema import retention, runner
+from clickhouse_schema import probe, retention, runner
+from clickhouse_schema.errors import StoreRejected
 from clickhouse_schema.store import Store
 from clickhouse_schema.tables import INSERTED
 from otel_exporter import pricebook
@@ -21,20 +26,25 @@ from otel_exporter.books.record import last_cut
 from otel_exporter.chains import chains, keeps_content
 from otel_exporter.commit import GroupCommit, Tables
 from otel_exporter.content_shelf import ContentShelf
+from otel_exporter.deadletter import Explanation
 from otel_exporter.decode import Decoder
 from otel_exporter.enrichment import Attribution, sources
 from otel_exporter.identity import Directory, Keyring
 from otel_exporter.poster import LedgerPoster
 from otel_exporter.posting_clock import PostingClock
+from otel_exporter.preparation import Preparation
 from otel_exporter.reconcile import Reconciler
 from otel_exporter.second_look import SecondLook
 from otel_exporter.spool import Spool, survey
 from otel_exporter.writer import Writer
+from processors.land import OBSERVATIONS
 from processors.post import Price
 from processors.price import PriceBook
 
 if TYPE_CHECKING:
     from otel_exporter.config import Settings
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ class Assembly:
     directory: Directory | None  # None: the data are on a server
     attribution: Attribution
     decide: Price  # both: everything that is decided when a call is posted
+    prepared: Preparation
 
 
 class Watcher:
@@ -81,17 +92,21 @@ class Watchers(Watcher):
 
 
 @contextmanager
-def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling: bool = False) -> Iterator[Assembly]:
+def assembled(
+    settings: Settings, watcher: Watcher | None = None, *, reconciling: bool = False, patient: bool = False
+) -> Iterator[Assembly]:
     """Open the store (migrated) and the spool, and put the pipeline together; everything is closed afterwards.
 
     With ``reconciling`` the writer also mends recent calls, when it starts and every hour (`otel_exporter.reconcile`).
+    With ``patient`` a ClickHouse server need not be there: the writer prepares it before its first batch.
     """
     watcher = watcher or Watcher()
     with ExitStack() as stack:
-        store = stack.enter_context(opened(settings, create=True))
-        runner.apply(store)
-        retention.keep(store, dict(settings.retention))
-        store.catch_up()
+        patient = patient and settings.store.server is not None
+        store = stack.enter_context(opened(settings, create=True, connected=not patient))
+        clock = PostingClock()
+        prepared = Preparation(partial(_prepare, store, settings, clock))
+        prepared.begin() if patient else prepared()
         engine = store if store.is_embedded else stack.enter_context(closing(Store.memory()))
         spool = stack.enter_context(closing(Spool(settings.store.data_dir / "spool", settings.spool.max_bytes)))
         keys = Keyring(settings.key_file)
@@ -103,15 +118,32 @@ def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling
         price = price_book(settings).price
         attributed = attribution(settings)
         decide = _both(attributed, price)
-        clock = PostingClock()
-        if (cut := last_cut(store)) is not None:
-            clock.after(cut)
         shared = None if store.is_embedded else SecondLook(store, decide, now=clock)  # others may post to a server
-        poster = LedgerPoster(store, decide, watcher.posted, clock, shared)
+        poster = LedgerPoster(store, decide, watcher.posted, clock, shared, partial(_set_aside, spool))
         reconciler = Reconciler(store, decide, now=clock, second_look=shared) if reconciling else dict
         repairs = (lambda: shared() or reconciler()) if shared else reconciler
-        writer = Writer(spool, store, poster, repairs=repairs, now=clock, shared=shared is not None)
-        yield Assembly(store, spool, commit, writer, price, clock, keys, directory, attributed, decide)
+        writer = Writer(spool, store, poster, repairs=repairs, now=clock, shared=shared is not None, prepare=prepared)
+        yield Assembly(store, spool, commit, writer, price, clock, keys, directory, attributed, decide, prepared)
+
+
+def _prepare(store: Store, settings: Settings, clock: PostingClock) -> None:
+    """Everything that is asked of a store before it is used; repeating it is harmless."""
+    runner.apply(store)
+    probe.sweep(store)
+    retention.keep(store, dict(settings.retention))
+    store.catch_up()
+    if (cut := last_cut(store)) is not None:
+        clock.after(cut)
+
+
+def _set_aside(spool: Spool, tenant: str, observations: pl.DataFrame, why: StoreRejected) -> None:
+    """Observations that the ledger cannot be asked about become a dead letter; found again, the same one."""
+    names = "\0".join([tenant, *observations["observation_id"].sort()])
+    letter = f"{blake2b(names.encode(), digest_size=16).hexdigest()}-{OBSERVATIONS}"
+    words = f"the ledger cannot be asked about them: {why.sentence}: {why.detail}"
+    explanation = Explanation(OBSERVATIONS, observations.height, words, why.code, time.time(), tenant)
+    spool.dead_letters.keep_rows(letter, observations, explanation)
+    log.error("observations are now a dead letter", rows=observations.height, letter=letter, error=why.sentence)
 
 
 _TENANTS: Final = " UNION DISTINCT ".join(

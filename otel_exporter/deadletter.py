@@ -20,8 +20,8 @@ from otel_exporter.telemetry import Metric
 _ROWS: Final = ".arrow"
 _ERROR: Final = ".error.json"
 
-#: Makes tables durable, unless it has seen the digest lately.
-Offer = Callable[[Mapping[str, pl.DataFrame], bytes], None]
+#: Makes tables (of a tenant; '' of no particular one) durable, unless it has seen the digest lately.
+Offer = Callable[[Mapping[str, pl.DataFrame], bytes, str], None]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Explanation:
     error: str
     code: int | None  # ClickHouse error code
     at: float  # seconds since 1970
+    tenant: str = ""  # whose rows; '' when the rows themselves say so
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class DeadLetters:
         for letter in letters:
             content = letter.path.read_bytes()
             digest = hashlib.blake2b(letter.path.name.encode() + content, digest_size=16).digest()
-            offer({letter.explanation.table: pl.read_ipc(content)}, digest)
+            offer({letter.explanation.table: pl.read_ipc(content)}, digest, letter.explanation.tenant)
             letter.path.unlink()
             letter.beside.unlink()
         return sum(letter.explanation.rows for letter in letters)

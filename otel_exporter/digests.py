@@ -56,8 +56,13 @@ class RecentDigests:
         at = self._keys.get(name)
         return at is not None and now - at <= self._window
 
-    def keep(self, keys: Iterable[tuple[Key, float]]) -> None:
-        """Make these remembered keys outlive this process. A full disk is only logged: deleting segments must go on."""
+    def keep(self, names: Iterable[Key]) -> None:
+        """Make these outlive this process, as far as they are remembered.
+
+        A full disk is only logged: deleting segments must go on.
+        """
+        with self._lock:
+            keys = [(name, self._keys[name]) for name in names if name in self._keys]
         try:
             if self._journalled > 2 * max(len(self._keys), 1_000):
                 self._rewrite()

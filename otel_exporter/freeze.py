@@ -47,7 +47,7 @@ class Bounds:
     """How much one batch and one file may hold. The first segment is always taken, whatever its size."""
 
     batch_rows: int = 500_000
-    batch_bytes: int = 128 * 2**20  # in memory
+    batch_bytes: int = 32 * 2**20  # in memory
     file_rows: int = 900_000  # ClickHouse cuts blocks at 1,048,449
     file_bytes: int = 150 * 2**20  # in memory
     file_partitions: int = 50  # ClickHouse refuses more than 100 in one block
@@ -139,19 +139,22 @@ class Freezer:
             OSError: the disk refuses; nothing was frozen.
             ValueError: rows do not fit their table; a fault of ours, never of the data.
         """
+        if not self._spool.segments():
+            return None
+        marks = self._marks()  # before anything is read: while ClickHouse is away, waiting costs no memory
         segments, contents = self._gather()
-        return self._frozen(segments, self._frames(segments, contents)) if segments else None
+        return self._frozen(segments, self._frames(segments, contents), marks) if segments else None
 
     def freeze_rows(self, rows: Mapping[str, pl.DataFrame]) -> FrozenBatch:
         """Freeze rows (by table) that come from no segment; the batch is theirs alone. Raises OSError, ValueError."""
         for table, frame in rows.items():
             tables.check(table, frame)
-        return self._frozen([], rows)
+        return self._frozen([], dict(rows), self._marks())
 
-    def _frozen(self, segments: list[Segment], frames: Mapping[str, pl.DataFrame]) -> FrozenBatch:
+    def _frozen(self, segments: list[Segment], frames: dict[str, pl.DataFrame], marks: Marks) -> FrozenBatch:
         path = self._directory / f"{time.time_ns():020d}-{secrets.token_hex(4)}"
         with durable.new_directory(path) as hidden:
-            inserts = tuple(self._write(hidden, path.name, frames))
+            inserts = tuple(self._write(hidden, path.name, frames, marks))
             batch = FrozenBatch(path, tuple(segment.id for segment in segments), inserts)
             with durable.synced_file(hidden / MANIFEST) as file:
                 file.write(batch.manifest())
@@ -172,14 +175,15 @@ class Freezer:
         return taken, contents
 
     def _frames(self, segments: list[Segment], contents: list[dict[str, pl.DataFrame]]) -> dict[str, pl.DataFrame]:
-        """Rows by table: what landed, and what the poster makes of each tenant's observations."""
+        """Rows by table: what landed, and what the poster makes of each tenant's observations. Uses up ``contents``."""
         parts: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
         observed: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
-        for segment, content in zip(segments, contents, strict=True):
+        for segment in segments:
+            content = contents.pop(0)
             for table, rows in content.items():
                 (observed[segment.tenant] if table == OBSERVATIONS else parts[table]).append(self._stamped(table, rows))
-        for tenant, observations in observed.items():
-            for table, rows in self._poster.entries(tenant, pl.concat(observations)).items():
+        for tenant in list(observed):
+            for table, rows in self._poster.entries(tenant, pl.concat(observed.pop(tenant))).items():
                 tables.check(table, rows)
                 parts[table].append(rows)
         return {table: _joined(table, rows) for table, rows in parts.items()}
@@ -190,10 +194,10 @@ class Freezer:
             return rows
         return rows.with_columns(posted_at=pl.lit(self._now()).cast(rows.schema["posted_at"]))
 
-    def _write(self, directory: Path, batch: str, frames: Mapping[str, pl.DataFrame]) -> Iterator[Insert]:
-        marks = self._marks()
-        for table, frame in frames.items():
-            for part, block in enumerate(blocks(table, frame, self._bounds)):
+    def _write(self, directory: Path, batch: str, frames: dict[str, pl.DataFrame], marks: Marks) -> Iterator[Insert]:
+        """Write every table and let go of it: the largest alone decide how much memory this takes."""
+        for table in list(frames):
+            for part, block in enumerate(blocks(table, frames.pop(table), self._bounds)):
                 file = f"{table}-{part}.arrow"
                 write_rows(directory / file, block)
                 # Only the first file of a table can rely on marks taken now: the others are written after it.

@@ -96,7 +96,8 @@ def owned(settings: Settings) -> Iterator[Assembly]:
         yield parts
 
 
-def _offer(spool: Spool, tenant: str, tables: Mapping[str, pl.DataFrame], digest: bytes) -> None:
+def _offer(spool: Spool, ours: str, tables: Mapping[str, pl.DataFrame], digest: bytes, theirs: str) -> None:
+    tenant = theirs or ours
     if not spool.seen(tenant, digest):
         spool.append(tables, tenant=tenant, digests=[digest])
 

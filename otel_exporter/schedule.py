@@ -98,8 +98,9 @@ class Scheduler:
             due = next_due(job, seen)
 
     def _wait_until(self, due: float) -> bool:
-        """Sleep; False when the service stops."""
-        while (left := due - self._clock()) > 0:
+        """Sleep; False when the service stops. A clock that is put back meanwhile does not make it longer."""
+        latest = time.monotonic() + max(0.0, due - self._clock())
+        while (left := min(due - self._clock(), latest - time.monotonic())) > 0:
             if self._stopping.wait(min(left, _GLANCE)):
                 return False
         return not self._stopping.is_set()

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 import structlog
 
+from clickhouse_schema.errors import StoreRejected
 from clickhouse_schema.lookup import standing
 from otel_exporter.telemetry import Metric
 from processors.contract import LEDGER_SCHEMA
@@ -98,14 +99,25 @@ class SecondLook:
         Raises:
             StoreUnavailable: what could not be looked at is looked at the next time.
         """
-        while self._posted:
-            found = self._changed(self._posted[0])
-            if found:
-                self.suspect(self._posted[0].tenant, found)
-            del self._posted[0]
-        if not self._suspects or self._clock() < self._due:
+        try:
+            while self._posted:
+                self._look(self._posted[0])
+                del self._posted[0]
+            if not self._suspects or self._clock() < self._due:
+                return {}
+            return self._mended()
+        except StoreRejected as refused:  # for ever: nothing may wait for it, and the hourly reconciliation looks, too
+            log.warning("the ledger cannot be looked at again after a batch", reason=refused.sentence)
+            if self._posted:
+                del self._posted[0]
+            else:
+                self._suspects.clear()
             return {}
-        return self._mended()
+
+    def _look(self, posted: Posted) -> None:
+        found = self._changed(posted)
+        if found:
+            self.suspect(posted.tenant, found)
 
     def _changed(self, posted: Posted) -> set[str]:
         """The calls that are not what the batch should have left (somebody else has posted), or were broken before."""

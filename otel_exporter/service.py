@@ -92,7 +92,7 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, self._reload))
         with (
             runfile.claim(self._settings.store.data_dir) as claim,
-            assembled(self._settings, Watchers(self._checklist, self._own), reconciling=True) as parts,
+            assembled(self._settings, Watchers(self._checklist, self._own), reconciling=True, patient=True) as parts,
         ):
             async with self._listening(parts, claim.token) as addresses:
                 running = claim.publish(addresses)
@@ -171,13 +171,14 @@ class Service:
         scheduler = self._scheduler
         self._reloading = Reloading(self._settings, parts.attribution, self._written)
         foresight = Foresight(self._settings, parts.store)
-        jobs: list[Job] = [*foresight.jobs(), *self._own.jobs(pipeline), self._reloading.job]
+        scheduler.start([*self._own.jobs(pipeline), self._reloading.job])
+        jobs: list[Job] = foresight.jobs()
         jobs += advice.jobs(self._settings.advice, parts.store, parts.price)
         alerting = None
         if self._settings.alerting.enabled:
             alerting = Alerting(self._settings, parts.store, parts.spool, lambda: scheduler.failing)
             jobs += alerting.jobs()
-        scheduler.start(jobs)
+        parts.prepared.then(lambda: scheduler.start(jobs))  # these ask tables that may not be there yet
 
         def stop() -> None:
             scheduler.stop(DRAIN_SECONDS)
@@ -282,6 +283,9 @@ class Readiness:
         if not self.listening:
             return False, ["starting"]
         state = self._parts.writer.state
+        if not self._parts.prepared.is_done:
+            why = f": {state.reason}" if state.reason else ""
+            return False, [f"ClickHouse is not there yet, what arrives waits in the spool{why}"]
         if state.name in ("stopped", "backing_off"):
             return False, [f"writer {state.name}: {state.reason}"]
         return True, []

@@ -49,6 +49,8 @@ class Spool:
         max_bytes: of all segments. Freezing needs room beside it: a batch is a second copy of what is being written.
         digest_window_seconds: how long a byte-identical request is recognised.
         clock: seconds since 1970.
+        steady: the same, but not moved when somebody sets the clock: resends are recognised by it. Default: what the
+            clock said at the start, and what has passed since then.
         cache_bytes: memory for tables appended and not yet frozen, so that freezing need not read them back.
 
     Raises:
@@ -62,6 +64,7 @@ class Spool:
         digest_window_seconds: float = 600.0,
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
+        steady: Callable[[], float] | None = None,
     ) -> None:
         self.directory = directory
         self._path = directory / "segments"
@@ -69,6 +72,7 @@ class Spool:
         self._owned = DirectoryLock(directory)
         self._max_bytes = max_bytes
         self._clock = clock
+        self._steady = steady or _steady(clock())
         self._lock = threading.Lock()
         self._segments: dict[SegmentId, Segment] = {}
         self._bytes = 0  # of all segments, and of those being written
@@ -77,7 +81,9 @@ class Spool:
         self.dead_letters = DeadLetters(directory / "dead-letter")
         self._load()
         self._digests = RecentDigests(directory / "digests.journal", digest_window_seconds, DIGEST_LIMIT, clock())
-        self._digests.remember(_keys(self.segments()))
+        self._digests.remember(
+            (name, min(found.created_at, clock())) for found in self.segments() for name in _keys(found)
+        )
 
     def append(self, tables: Mapping[str, pl.DataFrame], tenant: str, digests: Sequence[bytes]) -> SegmentId | None:
         """Make the tables of one group commit durable; when this returns, the senders may be answered.
@@ -101,7 +107,8 @@ class Spool:
         with self._lock:
             self._segments[written.id] = written
         self._cache.put(written, tables)
-        self._digests.remember(_keys([written]))
+        now = self._steady()
+        self._digests.remember((name, now) for name in _keys(written))
         self._measure()
         return written.id
 
@@ -132,7 +139,7 @@ class Spool:
 
     def seen(self, tenant: str, digest: bytes) -> bool:
         """Whether a request of these bytes was made durable within the digest window."""
-        return self._digests.seen(key(tenant, digest), self._clock())
+        return self._digests.seen(key(tenant, digest), self._steady())
 
     def segments(self) -> list[Segment]:
         """What is acknowledged and not yet removed, oldest first."""
@@ -155,7 +162,7 @@ class Spool:
         """Delete segments that are in ClickHouse; ids already gone are fine. Their digests stay recognised."""
         with self._lock:
             leaving = [self._segments[identity] for identity in ids if identity in self._segments]
-        self._digests.keep(_keys(leaving))
+        self._digests.keep([name for found in leaving for name in _keys(found)])
         for found in leaving:
             self._file(found.id).unlink(missing_ok=True)
             self._forget(found)
@@ -241,5 +248,10 @@ def _nanoseconds(identity: SegmentId) -> int:
     return int(identity.partition("-")[0])
 
 
-def _keys(segments: Iterable[Segment]) -> list[tuple[Key, float]]:
-    return [(key(found.tenant, digest), found.created_at) for found in segments for digest in found.digests]
+def _keys(segment: Segment) -> list[Key]:
+    return [key(segment.tenant, digest) for digest in segment.digests]
+
+
+def _steady(start: float) -> Callable[[], float]:
+    began = time.monotonic()
+    return lambda: start + time.monotonic() - began

@@ -24,6 +24,7 @@ import polars as pl
 import structlog
 
 from clickhouse_schema.errors import StoreRejected, StoreUnavailable
+from clickhouse_schema.runner import MigrationRefused
 from clickhouse_schema.tables import DATABASE
 from otel_exporter import durable, freeze
 from otel_exporter.deadletter import Explanation
@@ -111,6 +112,7 @@ class Writer:
             so that it sees all that was posted and nothing is posted before what it answers.
         now: when a posting is made, for entries that waited in the spool; None leaves them as they are.
         shared: others write to the same tables.
+        prepare: asked before every step, until it does not fail: what the store needs before it is used.
     """
 
     def __init__(  # noqa: PLR0913 - parts and bounds, each by its name
@@ -125,6 +127,7 @@ class Writer:
         repairs: Callable[[], Mapping[str, pl.DataFrame]] = dict,
         now: Callable[[], datetime] | None = None,
         shared: bool = False,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self.state = State("idle")
         self._spool = spool
@@ -137,6 +140,7 @@ class Writer:
         self._every = every
         self._repairs = repairs
         self._shared = shared
+        self._prepare = prepare
         self._backoff = Backoff()
         self._turn = threading.Lock()
         self._inserted: set[str] = set()  # tokens of the current batch that this process saw succeed
@@ -195,6 +199,7 @@ class Writer:
         with self._turn:
             if self.state.name == "stopped":
                 raise WriterStopped(self.state.reason)
+            self._prepared()
             self._batch = self._batch or self._next_batch()
             if self._batch is None:
                 self._enter("idle")
@@ -205,6 +210,12 @@ class Writer:
             self._finish(self._batch)
             self._enter("idle")
             return True
+
+    def _prepared(self) -> None:
+        try:
+            self._prepare()
+        except MigrationRefused as refused:  # another version's database: nothing may be written to it
+            raise self._stopped(str(refused)) from None
 
     def _next_batch(self) -> FrozenBatch | None:
         """What comes next, frozen. ClickHouse is asked what it knows, and nothing is frozen when it does not answer."""

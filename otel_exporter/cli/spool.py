@@ -67,7 +67,15 @@ def _dead(directory: Path) -> Iterator[list[Any]]:
         said = json.loads(beside.read_bytes())
         letter = beside.with_name(beside.name.removesuffix(".error.json"))
         if letter.exists():
-            yield ["dead", letter.name, _moment(said["at"]), None, said["rows"], letter.stat().st_size, said["error"]]
+            yield [
+                "dead",
+                letter.name,
+                _moment(said["at"]),
+                said.get("tenant"),
+                said["rows"],
+                letter.stat().st_size,
+                said["error"],
+            ]
 
 
 def _moment(seconds: float) -> datetime:

@@ -4,7 +4,8 @@
 
 Killing and stopping it are done from outside. ``POST /fault?kind=K&seconds=S`` makes what follows fail for a while:
 ``readonly`` and ``full`` refuse what writes, as a server would; ``slow`` lets every statement wait; ``lost`` carries
-writes out and breaks the connection before the answer.
+writes out and breaks the connection before the answer; ``refuse`` refuses for good every question that is given a table
+with ``word`` in it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import chdb
 from tests.unit.clickhouse_schema.front import Handler
 
 ROOT: Final = Path(__file__).parents[2]
-KINDS: Final = ("readonly", "full", "slow", "lost")
+KINDS: Final = ("readonly", "full", "slow", "lost")  # what the ledger test draws from
 _REFUSALS: Final = {
     "readonly": "Code: 164. DB::Exception: Cannot execute query in readonly mode. (READONLY)",
     "full": "Code: 243. DB::Exception: Cannot reserve 1.00 MiB, not enough space. (NOT_ENOUGH_SPACE)",
@@ -39,6 +40,7 @@ _WRITES: Final = re.compile(rb"\s*(INSERT|CREATE|ALTER|DROP|TRUNCATE|OPTIMIZE)\b
 class _Server(ThreadingHTTPServer):
     request_queue_size = 128
     kind = ""
+    word = ""
     until = 0.0
 
     def fault(self) -> str:
@@ -56,12 +58,15 @@ class _Tormented(Handler):
         if parts.path == "/fault":
             self._body()
             self.server.kind, self.server.until = asked["kind"][0], time.monotonic() + float(asked["seconds"][0])
+            self.server.word = asked.get("word", [""])[0]
             self._answer(200, b"")
             return
         super().do_POST()
 
     def _run(self, arguments: dict[str, str], files: dict[str, bytes], body: bytes) -> bytes:
         fault = self.server.fault()
+        if fault == "refuse" and any(self.server.word.encode() in content for content in files.values()):
+            raise RuntimeError("Code: 44. DB::Exception: what is given is not liked. (ILLEGAL_COLUMN)")
         writes = _WRITES.match((arguments.get("query", "").encode() or body)[:100]) is not None
         if fault == "slow":
             time.sleep(random.uniform(0.3, 1.0))
@@ -94,9 +99,9 @@ class Engine:
             time.sleep(0.05)
         return self
 
-    def fail(self, kind: str, seconds: float) -> None:
+    def fail(self, kind: str, seconds: float, word: str = "") -> None:
         """Let what follows fail."""
-        self._post(f"/fault?kind={kind}&seconds={seconds}", b"")
+        self._post(f"/fault?kind={kind}&seconds={seconds}&word={word}", b"")
 
     def ask(self, sql: str) -> str:
         """The answer to a question, in the format its SQL names."""

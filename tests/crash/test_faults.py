@@ -12,6 +12,7 @@ import pytest
 from benchmarks.stress import Serve, Traffic, serving, wait_for
 from tests.crash.engine import Engine
 from tests.e2e.collector import free_port
+from tests.e2e.house import tokentide
 
 pytestmark = [pytest.mark.e2e, pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(600)]
 SPANS = 64
@@ -118,6 +119,67 @@ def test_one_row_is_refused_while_another_receiver_writes(engine: Engine, tmp_pa
             assert time.monotonic() < until, "the row is not put aside"
             time.sleep(0.3)
         wait_for(lambda: stored(engine)[0] == spans, 120, "not everything else is stored", pause=0.5)
+
+
+def test_clickhouse_is_not_there_when_we_start(tmp_path: Path) -> None:
+    """Without its ClickHouse `serve` starts, acknowledges and says why it is not ready; when ClickHouse comes for the
+    first time, it is migrated and gets everything once. So it is when `serve` is killed meanwhile.
+    """
+    engine = Engine(tmp_path / "clickhouse", free_port())
+    options = ("--clickhouse-url", engine.url)
+    traffic = Traffic(SPANS)
+    with serving(tmp_path / "data", *options, ready=False) as serve:
+        spans = sent(serve, traffic, 3)
+        status, why = serve.get("/readyz")
+        assert status == 503 and "ClickHouse cannot be reached" in why
+        assert serve.get("/healthz")[0] == 200
+        serve.process.kill()
+        serve.process.wait()
+    try:
+        with serving(tmp_path / "data", *options, ready=False) as serve:
+            spans += sent(serve, traffic, 2)
+            engine.start()
+            wait_for(lambda: serve.get("/readyz")[0] == 200, 120, "it does not become ready")
+            spans += sent(serve, traffic, 1)
+            wait_for(lambda: stored(engine) == (spans, spans // 2), 120, "not everything is stored, or more", pause=0.5)
+            jobs = 'tokentide_job_runs_total{task="budgets",outcome="ok"}'
+            wait_for(lambda: jobs in serve.get("/metrics")[1], 60, "the jobs that ask tables do not begin")
+    finally:
+        engine.kill()
+
+
+def test_a_look_up_that_is_refused_for_ever(engine: Engine, tmp_path: Path) -> None:
+    """Observations that ClickHouse will not be asked about are set aside, the others of the batch and all batches
+    behind it are posted; replayed when ClickHouse is mended, they are posted too: no call is lost, none stands twice.
+    """
+    options = ("--clickhouse-url", engine.url)
+    traffic = Traffic(SPANS)
+    with serving(tmp_path / "data", *options) as serve:
+        spans = sent(serve, traffic, 1)
+        wait_for(lambda: stored(engine) == (spans, spans // 2), 60, "nothing is stored", pause=0.3)
+        poisoned = next(traffic)
+        engine.fail("refuse", 600.0, _a_trace(poisoned))
+        assert serve.post(poisoned)[0] == 200
+        spans += SPANS + sent(serve, traffic, 2)
+        wait_for(lambda: stored(engine) == (spans, spans // 2 - 1), 120, "the others are not stored", pause=0.3)
+        assert serve.metric("tokentide_dead_letter_rows_total", table="observations") == 2
+        spans += sent(serve, traffic, 1)
+        wait_for(lambda: stored(engine) == (spans, spans // 2 - 1), 120, "what came later is not stored", pause=0.3)
+        wait_for(lambda: serve.get("/readyz")[0] == 200, 60, "it is not ready")
+    engine.fail("", 0.0)
+    command = ("spool", "replay", "--dead-letters", "--data-dir", tmp_path / "data", *options)
+    for _ in range(2):
+        ran = tokentide(*command, cwd=tmp_path)
+        assert ran.returncode == 0, ran.stderr
+        assert stored(engine) == (spans, spans // 2)
+
+
+def _a_trace(body: bytes) -> str:
+    """The id of one of its traces."""
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    message = ExportTraceServiceRequest.FromString(body)
+    return message.resource_spans[0].scope_spans[0].spans[5].trace_id.hex()
 
 
 def _renamed(body: bytes) -> bytes:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from clickhouse_schema import runner
+from clickhouse_schema import probe, runner
 from clickhouse_schema.errors import StoreRejected, StoreUnavailable
 from clickhouse_schema.store import Store
 from processors.contract import LEDGER_SCHEMA
@@ -50,6 +51,22 @@ def test_a_file_goes_in_once_and_comes_back(server: Store, tmp_path: Path) -> No
     for _ in range(2):
         server.insert_file("genai_ledger", path, "batch/genai_ledger/0")
     assert_frame_equal(server.arrow("SELECT * FROM genai_ledger"), entry)
+
+
+def test_abandoned_probes_are_swept(server: Store) -> None:
+    """What a killed process left behind goes once it is old; a probe that may be in use stays, and so does a table of
+    somebody's whose name only looks alike.
+    """
+    abandoned, foreign = probe.name("otel_traces"), "my_probe_01234567"
+    for table in (abandoned, foreign):
+        server.command(f"CREATE TABLE otel.{table} (a String) ENGINE = MergeTree ORDER BY a")
+    try:
+        assert probe.sweep(server) == []
+        assert probe.sweep(server, timedelta()) == [abandoned]
+        left = server.arrow("SELECT name FROM system.tables WHERE database = 'otel' AND name LIKE '%probe%'")
+        assert left["name"].to_list() == [foreign]
+    finally:
+        server.command(f"DROP TABLE otel.{foreign}")
 
 
 @pytest.mark.parametrize("count", [1, 20_000])

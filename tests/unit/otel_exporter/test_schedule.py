@@ -76,6 +76,19 @@ def test_a_machine_that_slept_is_caught_up_by_one_run() -> None:
     assert len(runs) == 2
 
 
+def test_a_clock_put_back_does_not_stop_the_jobs() -> None:
+    """When the clock is set back by an hour, a job of a second goes on in its second, and not after that hour."""
+    moved = [0.0]
+    runs = []
+    scheduler = Scheduler(lambda: time.time() + moved[0])
+    scheduler.start([Job("job", timedelta(seconds=1), lambda now, _: runs.append(now))])
+    _until(lambda: len(runs) == 1)
+    moved[0] = -3600.0
+    _until(lambda: len(runs) == 3)
+    scheduler.stop(10)
+    assert runs[2] < runs[0]
+
+
 def _until(condition: object) -> None:
     assert callable(condition)
     until = time.monotonic() + 30

@@ -42,6 +42,7 @@ class Clock:
 @contextmanager
 def opened(path: Path, max_bytes: int = 1 << 30, **options: object) -> Iterator[Spool]:
     """A spool that another one may own afterwards."""
+    options.setdefault("steady", options.get("clock"))
     owned = Spool(path, max_bytes, **options)  # type: ignore[arg-type]
     try:
         yield owned
@@ -229,6 +230,22 @@ def test_resends_are_recognised_for_the_window(tmp_path: Path) -> None:
         assert second.seen("a", b"kept") and second.seen("a", b"gone")
         clock.now += 2
         assert not second.seen("a", b"kept") and not second.seen("a", b"gone")
+
+
+@pytest.mark.parametrize("jump", [3600, -3600])
+def test_a_jump_of_the_clock_does_not_move_the_window(tmp_path: Path, jump: int) -> None:
+    """A resend is recognised for ten minutes that passed, whatever the clock says meanwhile, and not for longer."""
+    clock, passed = Clock(), Clock()
+    with opened(tmp_path, clock=clock, steady=passed) as owned:
+        before = owned.append({"t": TINY}, "a", [b"before"])
+        clock.now += jump
+        assert owned.seen("a", b"before")
+        after = owned.append({"t": TINY}, "a", [b"after"])
+        owned.remove([before, after])
+        passed.now += 599
+        assert owned.seen("a", b"before") and owned.seen("a", b"after")
+        passed.now += 2
+        assert not owned.seen("a", b"before") and not owned.seen("a", b"after")
 
 
 def test_a_cut_digest_journal_is_mended(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class House:
         ids = [f"{self.trace}/{span}" for span in span_ids] if seen else []
         self.spool.append({"otel_traces": rows, "observations": observations(ids)}, "t", [])
 
-    def offer(self, tables: Mapping[str, pl.DataFrame], digest: bytes) -> None:
+    def offer(self, tables: Mapping[str, pl.DataFrame], digest: bytes, _tenant: str) -> None:
         """Append once."""
         if not self.spool.seen("t", digest):
             self.spool.append(tables, "t", [digest])
