@@ -83,6 +83,7 @@ _BUDGET: Final[list[tuple[str, pl.DataType | type[pl.DataType]]]] = [
     ("spent_usd", MONEY),
     ("expected_usd", pl.Float64),
     ("burn_rate", pl.Float64),
+    ("fullest_hour_usd", pl.Float64),
     ("forecast_p10", pl.Float64),
     ("forecast_p50", pl.Float64),
     ("forecast_p90", pl.Float64),

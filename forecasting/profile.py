@@ -13,6 +13,7 @@ WEEK: Final = 168
 DAY: Final = 24
 #: With so many weeks the largest value of each hour is left out: it may have been an accident.
 _ENOUGH: Final = 3
+_DAYS: Final = 7
 
 
 def weekly(hours: Floats, first: datetime) -> Floats:
@@ -32,6 +33,20 @@ def weekly(hours: Floats, first: datetime) -> Floats:
     if len(known) >= _ENOUGH * WEEK:
         return _without_largest(known[-(len(known) // WEEK) * WEEK :], place[-(len(known) // WEEK) * WEEK])
     return _mean(known, place, WEEK)
+
+
+def fullest_hour(hours: Floats) -> float | None:
+    """Dollars of the fullest hour of a day, on the second fullest of the last seven: the fullest may be an accident.
+
+    None when less than these seven days are known, as before the first call.
+
+    Args:
+        hours: dollars an hour, the last one just over.
+    """
+    used = np.flatnonzero(hours > 0)
+    if not len(used) or len(hours) - used[0] < _DAYS * DAY:
+        return None
+    return float(np.sort(hours[-_DAYS * DAY :].reshape(_DAYS, DAY).max(axis=1))[-2])
 
 
 def over(week: Floats, start: datetime, hours: int) -> Floats:

@@ -68,11 +68,12 @@ def forecasts(store: Store, now: datetime) -> dict[tuple[Key, str], Stored]:
 
 @dataclass(frozen=True)
 class View:
-    """What stays as it is for an hour of a budget's period: the shape of its plan, and its futures."""
+    """What stays as it is for an hour of a budget's period: the shape of its plan, its futures, its usual bursts."""
 
     shape: Floats | None
     ahead: Ahead | None
     run_id: str = ""
+    fullest_hour: float | None = None
 
 
 def rows(store: Store, budgets: Sequence[Budget], now: datetime) -> list[dict[str, Any]]:
@@ -97,11 +98,13 @@ def view(budget: Budget, spent: Spending, stored: Stored | None, now: datetime) 
     if budget.limit is not None:
         first = math.floor(spent.place(budget.span.start))
         shape = period_shape(profile.weekly(spent.hours[:first], spent.since), budget)
+    known = spent.hours[: math.floor(spent.place(now))]
+    fullest = profile.fullest_hour(known)
     if stored is None or stored.end < budget.span.end:
-        return View(shape, None)
-    week = profile.weekly(spent.hours[: math.floor(spent.place(now))], spent.since)
+        return View(shape, None, fullest_hour=fullest)
+    week = profile.weekly(known, spent.since)
     paths = stored.hourly(week, now, budget.span.end, _PATHS)
-    return View(shape, Ahead(paths, _floor(now), HOUR, budget.span.end), stored.run_id)
+    return View(shape, Ahead(paths, _floor(now), HOUR, budget.span.end), stored.run_id, fullest)
 
 
 def row(budget: Budget, spent: Spending, seen: View, now: datetime) -> dict[str, Any]:
@@ -123,6 +126,7 @@ def row(budget: Budget, spent: Spending, seen: View, now: datetime) -> dict[str,
         "source": budget.source,
         "spent_usd": total,
         **_plan(budget, total, seen.shape, now),
+        "fullest_hour_usd": seen.fullest_hour,
         **_prospect(budget, spent, total, seen, now),
     }
 
