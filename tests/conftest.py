@@ -25,7 +25,44 @@ settings.load_profile("tokentide")
 #: A child that imports LiteLLM compiles it for ten seconds unless somebody before it kept the bytecode.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-LONGEST = ()
+#: In the order of their length, as `pytest --durations=0` says: all that take more than half a minute.
+LONGEST = (
+    "e2e/test_preview.py",
+    "e2e/test_litellm_callback.py",
+    "crash/test_faults.py",
+    "laws/test_dashboards.py",
+    "e2e/test_alertmanager.py",
+    "crash/test_spool_and_writer.py",
+    "e2e/test_litellm_proxy.py",
+    "corpus/test_calls.py",
+    "e2e/test_collector.py",
+    "laws/test_processors.py",
+    "e2e/test_import_litellm.py",
+    "e2e/test_books.py",
+    "crash/test_ledger.py",
+    "crash/test_messages_and_sums.py",
+    "e2e/test_secrets.py",
+    "unit/clickhouse_schema/test_rollups.py",
+    "unit/processors/test_redact.py",
+    "e2e/test_stress.py",
+    "e2e/test_clickhouse_http.py",
+    "e2e/test_tenants.py",
+    "unit/otel_exporter/test_writer.py",
+    "wire/test_decode.py",
+    "e2e/test_crash.py",
+    "unit/alerting/test_replay.py",
+    "fuzz/test_fuzz.py",
+    "laws/test_rules.py",
+    "corpus/test_observations.py",
+    "corpus/test_table.py",
+    "unit/otel_exporter/test_doctor.py",
+    "e2e/test_forecast.py",
+    "e2e/test_ingest.py",
+    "e2e/test_litellm.py",
+    "e2e/test_enrichment.py",
+    "e2e/test_strange.py",
+    "unit/forecasting/test_cut.py",
+)
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,21 @@ class Case:
 
     def batches(self) -> list[Batch]:
         """The traces and the logs of this case, normalised."""
-        return [
-            _NORMALISE(_DECODE.decode(signal, [file.read_bytes()], "t"))
-            for signal in (Signal.TRACES, Signal.LOGS)
-            if (file := DATA / self.producer / f"{self.name}.{signal.value}.pb").exists()
-        ]
+        return list(_normalised(self.producer, self.name))
 
     def observations(self) -> pl.DataFrame:
         """Everything our dialects recognise in this case."""
         return pl.concat([batch.observations for batch in self.batches()])
+
+
+@cache
+def _normalised(producer: str, name: str) -> tuple[Batch, ...]:
+    """Several tests look at each case, and nobody changes a batch."""
+    return tuple(
+        _NORMALISE(_DECODE.decode(signal, [file.read_bytes()], "t"))
+        for signal in (Signal.TRACES, Signal.LOGS)
+        if (file := DATA / producer / f"{name}.{signal.value}.pb").exists()
+    )
 
 
 def cases(*producers: str) -> Iterator[Case]:

@@ -36,7 +36,7 @@ def begin() -> datetime:
 
 @pytest.fixture(scope="module")
 def rows(begin: datetime) -> list[Row]:
-    """Calls of forty days, bursts of one instant among them, and some requests that never became a call."""
+    """Calls of twenty days, bursts of one instant among them, and some requests that never became a call."""
     step = timedelta(days=DAYS) / ROWS
     instants = [begin + step * (number - number % 4) for number in range(ROWS)]
     return [spend_log(number, at.replace(microsecond=0)) for number, at in enumerate(instants)]

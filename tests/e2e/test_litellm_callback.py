@@ -120,13 +120,8 @@ def used(request: pytest.FixtureRequest, house: House, upstream: str) -> Used:
     name = f"sdk-{request.param}"
     told = application(house, name, request.param, "both", upstream=upstream)
     rows = rows_of(house, name, len(told))
-    plain, routed = (
-        (
-            [each for each in told if ("deployment" in each) == by],
-            [row for row in rows if bool(row["deployment_id"]) == by],
-        )
-        for by in (False, True)
-    )
+    plain = [each for each in told if "deployment" not in each], [row for row in rows if not row["deployment_id"]]
+    routed = [each for each in told if "deployment" in each], [row for row in rows if row["deployment_id"]]
     return Used(request.param, plain, routed)
 
 

@@ -25,7 +25,7 @@ def test_an_outage_loses_nothing_and_costs_no_memory(tmp_path: Path) -> None:
 
 def test_an_overload_is_put_off_and_passes(tmp_path: Path) -> None:
     """At five times its capacity it answers RetryLater, stays alive and bounded, goes on storing, and recovers."""
-    found = overload(tmp_path, 10.0)
+    found = overload(tmp_path, 6.0)
     assert found.restarts == 0
     assert found.answers["503 with Retry-After"] > 0
     assert found.answers["503"] == 0, "a put-off request is told when to come back"

@@ -109,9 +109,14 @@ def chosen(store: Store, asked: Asked, **given: str | list[str]) -> dict[str, st
 
 
 def offered(store: Store, board: str, variable: Mapping[str, Any], choice: Mapping[str, Any]) -> list[str]:
-    """The values of a query variable."""
-    answer = store.arrow(expand(variable["query"]["rawSql"], window(board), choice))
-    return [str(value) for value in answer.to_series()]
+    """The values of a query variable; the data stay as they are, so that each question is asked once."""
+    sql = expand(variable["query"]["rawSql"], window(board), choice)
+    if sql not in _OFFERED:
+        _OFFERED[sql] = [str(value) for value in store.arrow(sql).to_series()]
+    return _OFFERED[sql]
+
+
+_OFFERED: dict[str, list[str]] = {}
 
 
 def answer(store: Store, asked: Asked, at: Window | None = None, **given: str | list[str]) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from clickhouse_schema.store import Store
 from forecasting.run import run
 from tests.unit.forecasting import cut_run
 
-_SERIES = 60
+_SERIES = 36
 _USAGE = """INSERT INTO otel.genai_rollup_hour (bucket, tenant, user_id, calls, cost_usd)
 SELECT toDateTime('2026-11-16 00:00:00', 'UTC') - toIntervalHour(1 + number % 500) AS bucket, 'fleet',
     toString(intDiv(number, 500)) AS user_id, 5,

@@ -82,7 +82,7 @@ groups:
           WHERE started_at BETWEEN {now:DateTime('UTC')} - INTERVAL 2 HOUR AND {now:DateTime('UTC')}
           GROUP BY team HAVING value > 10
 """)
-    shared = ("alerts", "test", "mine.yaml", "--replay", "2d", "--step", "30m", "--data-dir", data_dir)
+    shared = ("alerts", "test", "mine.yaml", "--replay", "2d", "--step", "1h", "--data-dir", data_dir)
     run = tokentide(*shared, "--format", "json")
     assert run.code == 0, run.err
     (row,) = json.loads(run.out)

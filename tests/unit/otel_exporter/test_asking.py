@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ from clickhouse_schema.store import Store
 from otel_exporter.asking import direct, table
 from otel_exporter.failures import Refused
 from otel_exporter.guard import canonical
+
+
+@pytest.fixture(scope="module")
+def store(data_dir: Path) -> Iterator[Store]:
+    """The store of ``data_dir``, opened once: nobody here changes anything, that is the point."""
+    with Store.embedded(data_dir) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize(
