@@ -24,6 +24,7 @@ from otel_exporter.content_shelf import ContentShelf
 from otel_exporter.decode import Decoder
 from otel_exporter.enrichment import Attribution, sources
 from otel_exporter.identity import Directory, Keyring
+from otel_exporter.living_prices import LivingPrices
 from otel_exporter.poster import LedgerPoster
 from otel_exporter.posting_clock import PostingClock
 from otel_exporter.reconcile import Reconciler
@@ -100,7 +101,7 @@ def assembled(settings: Settings, watcher: Watcher | None = None, *, reconciling
         shelf = ContentShelf() if keeps_content(settings) else None
         chain, tenants = chains(settings)
         commit = GroupCommit(Decoder(engine).decode, chain, spool, watcher.committed, shelf, tenants, admit)
-        price = price_book(settings).price
+        price = LivingPrices(settings.store.data_dir, lambda: price_book(settings))
         attributed = attribution(settings)
         decide = _both(attributed, price)
         clock = PostingClock()
