@@ -8,6 +8,7 @@ COPY clickhouse_schema clickhouse_schema
 COPY grafana grafana
 COPY forecasting forecasting
 COPY alerting alerting
+COPY deploy/litellm/tokentide_callback.py deploy/litellm/
 RUN python -m venv /opt/tokentide \
     && /opt/tokentide/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
     && /opt/tokentide/bin/pip install --no-cache-dir --no-deps .

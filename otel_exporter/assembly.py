@@ -30,6 +30,7 @@ from otel_exporter.deadletter import Explanation
 from otel_exporter.decode import Decoder
 from otel_exporter.enrichment import Attribution, sources
 from otel_exporter.identity import Directory, Keyring
+from otel_exporter.living_prices import LivingPrices
 from otel_exporter.poster import LedgerPoster
 from otel_exporter.posting_clock import PostingClock
 from otel_exporter.preparation import Preparation
@@ -115,7 +116,7 @@ def assembled(
         shelf = ContentShelf() if keeps_content(settings) else None
         chain, tenants = chains(settings)
         commit = GroupCommit(Decoder(engine).decode, chain, spool, watcher.committed, shelf, tenants, admit)
-        price = price_book(settings).price
+        price = LivingPrices(settings.store.data_dir, lambda: price_book(settings))
         attributed = attribution(settings)
         decide = _both(attributed, price)
         shared = None if store.is_embedded else SecondLook(store, decide, now=clock)  # others may post to a server

@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from processors.batch import Batch
+from processors.batch import Batch, moment
 from processors.contract import Role
 from processors.dialects.sheet import Sheet
 from processors.dialects.words import first
@@ -36,7 +36,8 @@ _BY_WORDS: Final = {
     "authentication": r"(?i)authenticat|unauthori[sz]ed|api.?key|token|expired|credential|no connected db",
 }
 _BY_CODE: Final = {"401": "authentication", "402": "budget", "403": "authentication", "429": "rate_limit"}
-_WORDS: Final = Sheet({"error.message", "event:exception:exception.message"})
+_STATUSES: Final = "litellm.guardrail_statuses"  # of our callback, which sends no error's words
+_WORDS: Final = Sheet({"error.message", "event:exception:exception.message", _STATUSES})
 
 
 def refusals(batch: Batch) -> pl.DataFrame:
@@ -47,13 +48,19 @@ def refusals(batch: Batch) -> pl.DataFrame:
     refused = batch.observations.filter(pl.col("role") == Role.REFUSAL.value)
     if refused.is_empty():
         return pl.DataFrame(schema=GENAI_REFUSALS)
-    words = _WORDS(batch).select(
+    sheet = _WORDS(batch)
+    words = sheet.select(
         trace_id="@trace_id",
         span_id="@span_id",
         words=first("error.message", "event:exception:exception.message"),
     )
     worded = refused.join(words.unique(["trace_id", "span_id"]), on=["trace_id", "span_id"], how="left")
-    rows = worded.with_columns(observed_at="ended_at", reason=_reason())
+    stopped = pl.col(_STATUSES).str.contains("guardrail_intervened", literal=True)
+    guarded = sheet.filter(stopped).select(
+        trace_id="@trace_id", span_id="@span_id", ended_at=moment(pl.col("@end")), guarded=pl.lit(True)
+    )
+    known = worded.join(guarded.unique(), on=["trace_id", "span_id", "ended_at"], how="left")
+    rows = known.with_columns(observed_at="ended_at", reason=_reason())
     return rows.select(
         pl.col(name).fill_null("") if dtype == pl.String else pl.col(name) for name, dtype in GENAI_REFUSALS.items()
     )
@@ -61,7 +68,8 @@ def refusals(batch: Batch) -> pl.DataFrame:
 
 def _reason() -> pl.Expr:
     by_words = [pl.when(pl.col("words").str.contains(words)).then(pl.lit(why)) for why, words in _BY_WORDS.items()]
-    return pl.coalesce(_told("error_type", _BY_CLASS), *by_words, _told("error_code", _BY_CODE), pl.lit("other"))
+    guard = pl.when("guarded").then(pl.lit("guardrail"))
+    return pl.coalesce(_told("error_type", _BY_CLASS), guard, *by_words, _told("error_code", _BY_CODE), pl.lit("other"))
 
 
 def _told(column: str, reasons: dict[str, str]) -> pl.Expr:

@@ -20,10 +20,19 @@ def keep(data_dir: Path, prices: Mapping[str, Mapping[str, str]]) -> None:
     """Remember prices (``provider/model`` -> field of LiteLLM's table -> dollars) in the place of those known."""
     file = data_dir / _FILE
     known = {**_read(file), **{model: _fields(said) for model, said in prices.items() if _fields(said)}}
-    if known:
+    if known and known != _read(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         with durable.new_file(file) as out:
             out.write(json.dumps(known, indent=1, sort_keys=True).encode())
+
+
+def stamp(data_dir: Path) -> object:
+    """Which file the kept prices are in, how long it is, and of when; None: there are none."""
+    try:
+        status = (data_dir / _FILE).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def overrides(data_dir: Path, priced: Iterable[str]) -> list[dict[str, Any]]:

@@ -193,6 +193,46 @@ def test_without_a_service_too(rows: list[Row], key_file: Path, tmp_path: Path) 
     assert set(json.loads((data_dir / "imports" / "prices.json").read_text())) >= {"openai/acme-own-7b"}
 
 
+def test_an_imported_price_is_used_by_a_running_service(rows: list[Row], key_file: Path, tmp_path: Path) -> None:
+    """A span of a model nobody has a price for costs nothing known; after an import beside the running serve the next
+    one has the proxy's price, without a restart.
+    """
+    data_dir = tmp_path / "data"
+    cost = "SELECT call_key, cost_usd, price_version FROM genai_calls WHERE model = 'acme-own-7b' ORDER BY started_at"
+    with serving(data_dir) as house, proxy(Books(rows[:3])) as url:
+        house.send("/v1/traces", _unreported(1))
+        (before,) = house.wait_for(cost)
+        ran = tokentide(*_command(url, key_file, data_dir, "--requests-per-second", "200"), cwd=tmp_path)
+        assert ran.returncode == 0, ran.stderr
+        house.send("/v1/traces", _unreported(2))
+        first, second = house.wait_for(cost, lambda found: len(found) == 2)
+    assert before["cost_usd"] is None and first == before
+    assert Decimal(second["cost_usd"]) == Decimal("0.000120")
+    assert second["price_version"] == "override:imported:openai/acme-own-7b"
+
+
+def _unreported(number: int) -> bytes:
+    """A call of the proxy's own model, by an application that says no cost: 100 tokens in, 10 out."""
+    request, at = ExportTraceServiceRequest(), time.time_ns()
+    request.resource_spans.add().scope_spans.add().spans.add(
+        trace_id=number.to_bytes(16, "big"),
+        span_id=number.to_bytes(8, "big"),
+        name="chat acme-own-7b",
+        start_time_unix_nano=at,
+        end_time_unix_nano=at + 10**9,
+        attributes=_pairs(
+            {
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": "openai",
+                "gen_ai.request.model": "acme-own-7b",
+                "gen_ai.usage.input_tokens": 100,
+                "gen_ai.usage.output_tokens": 10,
+            }
+        ),
+    )
+    return request.SerializeToString()
+
+
 def test_a_key_that_is_not_let_in(key_file: Path, tmp_path: Path) -> None:
     """A wrong key is one sentence, without the key and without what the proxy wrote."""
     key_file.write_text("sk-wrong-key-0123456789")

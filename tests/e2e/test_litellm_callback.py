@@ -51,12 +51,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield running
 
 
-def application(house: House, name: str, mode: str, *arguments: str, upstream: str) -> list[dict[str, Any]]:
-    """Run the application; what it says it did."""
+def application(
+    house: House, name: str, mode: str, *arguments: str, upstream: str, over: dict[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """Run the application; what it says it did. ``over``: how it reaches the house, OTLP/HTTP otherwise."""
     beside, variables = BESIDE[mode]
     environment = outside(
-        OTEL_EXPORTER="otlp_http",
-        OTEL_ENDPOINT=house.url,
+        **(over or {"OTEL_EXPORTER": "otlp_http", "OTEL_ENDPOINT": house.url}),
         OTEL_SERVICE_NAME=name,
         LITELLM_LOCAL_MODEL_COST_MAP="True",
         PYTHONPATH=str(CALLBACK.parent),
@@ -238,3 +239,70 @@ def test_every_attempt_behind_a_proxy_is_one_row(house: House, upstream: str, tm
         assert [Decimal(row["saved_usd"]) for row in hits] == [Decimal("0.0001825")]
         if mode != "alone":
             assert max(row["observations"] for row in rows) > 1, "nothing of the built-in callback joined"
+
+
+def over_grpc(house: House) -> dict[str, str]:
+    """The standard variables for OTLP/gRPC."""
+    return {
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{house.addresses['grpc']}",
+    }
+
+
+def test_over_grpc(house: House, upstream: str) -> None:
+    """Said by the standard variables, the records go over OTLP/gRPC: one row a call, nothing lost, the status too."""
+    told = application(house, "sdk-grpc", "alone", upstream=upstream, over=over_grpc(house))
+    rows = rows_of(house, "sdk-grpc", len(told))
+    assert_same(told, rows)
+    status = house.wait_for(
+        "SELECT LogAttributes['litellm.callback.exported'] AS exported FROM otel_logs"
+        " WHERE ServiceName = 'sdk-grpc' AND LogAttributes['litellm.callback.exported'] != ''"
+    )
+    assert int(status[-1]["exported"]) == len(told)
+
+
+def guarded(upstream: str) -> dict[str, Any]:
+    """A proxy with two of LiteLLM's own guardrails: addresses are masked, a word is not let through."""
+
+    def guard(name: str, mode: str, **what: Any) -> dict[str, Any]:
+        params = {"guardrail": "litellm_content_filter", "mode": mode, "default_on": True, **what}
+        return {"guardrail_name": name, "litellm_params": params}
+
+    mail = [{"pattern_type": "prebuilt", "pattern_name": "email", "action": "MASK"}]
+    return configuration(upstream, "") | {
+        "guardrails": [
+            guard("no-mail", "pre_call", patterns=mail),
+            guard("no-tuna", "pre_call", blocked_words=[{"keyword": "tuna", "action": "BLOCK"}]),
+        ]
+    }
+
+
+def test_guardrails_of_a_proxy_arrive_over_grpc(house: House, upstream: str, tmp_path: Path) -> None:
+    """LiteLLM's own guardrails, really run: their names are in the call's row, what each did is in the record, and
+    neither what they found nor what they stopped is anywhere; a request they stopped is a refusal, and no call.
+    """
+    directory = tmp_path / "proxy-guarded"
+    directory.mkdir()
+    shutil.copy(CALLBACK, directory)
+    with proxy(directory, upstream, house.url, over_grpc(house), config=guarded(upstream)) as gateway:
+        gateway.ask(model="backup", messages=[{"role": "user", "content": "Write to ana.secret@example.com!"}])
+        tuna = {
+            "model": "backup",
+            "messages": [{"role": "user", "content": "Tell me about tuna, ben.secret@example.com"}],
+        }
+        assert gateway.post("/v1/chat/completions", tuna)[0] in (400, 403)
+        gateway.ask(model="backup")
+        rows = "SELECT guardrails, status, cost_usd FROM genai_calls WHERE application = 'proxy-guarded'"
+        found = house.wait_for(rows + " AND status = 'ok' ORDER BY started_at", lambda rows: len(rows) == 2)
+        assert [sorted(row["guardrails"]) for row in found] == [["no-mail", "no-tuna"]] * 2
+        assert not house.ask(rows + " AND status != 'ok'")
+        refused = house.wait_for("SELECT reason, error_code FROM genai_refusals WHERE application = 'proxy-guarded'")
+    assert refused == [{"reason": "guardrail", "error_code": "400"}]
+    said = house.ask(
+        "SELECT LogAttributes['litellm.guardrail_statuses'] AS statuses FROM otel_logs"
+        " WHERE ServiceName = 'proxy-guarded' AND EventName = 'litellm.call' ORDER BY Timestamp"
+    )
+    statuses = [sorted(json.loads(row["statuses"])) for row in said]
+    assert statuses == [["success", "success"], ["guardrail_intervened", "success"], ["success", "success"]]
+    found_or_stopped = "arrayExists(v -> v LIKE '%secret@%' OR v LIKE '%tuna,%', mapValues(LogAttributes))"
+    assert not house.ask(f"SELECT 1 FROM otel_logs WHERE ServiceName = 'proxy-guarded' AND {found_or_stopped}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from otel_exporter.imports.litellm import Importer
 from otel_exporter.imports.progress import Progress
 from otel_exporter.litellm_api import directory, spend_logs
 from otel_exporter.litellm_api.client import LiteLLM, read_key
+from otel_exporter.living_prices import LivingPrices
 from otel_exporter.pricebook import price_book
 from processors.batch import Signal
 from tests.litellm_books import KEY, Books, serving, spend_log
@@ -122,6 +125,28 @@ def test_an_imported_price_counts_only_where_there_is_none(tmp_path: Path) -> No
     assert versions["acme-own-7b"] == "override:imported:openai/acme-own-7b"
     assert "imported" not in versions["gpt-4o-mini"] and versions["acme-free"] == "override:acme-free"
     assert prices.overrides(tmp_path, {"acme-own-7b", "gpt-4o-mini", "acme-free"}) == []
+
+
+def test_imported_prices_are_used_at_once(tmp_path: Path) -> None:
+    """A running pipeline prices the next batch by what an import brought; a broken file leaves the prices as they were,
+    and the next good one counts.
+    """
+    living = LivingPrices(tmp_path, lambda: price_book(data_dir=tmp_path))
+    call = pl.DataFrame({"provider": ["openai"], "model": ["acme-own-7b"], "input_tokens": [10], "output_tokens": [1]})
+
+    def cost() -> Decimal | None:
+        found: Decimal | None = living(call)["cost_usd"][0]
+        return found
+
+    assert cost() is None
+    prices.keep(tmp_path, {"openai/acme-own-7b": {"input_cost_per_token": "1e-06", "output_cost_per_token": "2e-06"}})
+    assert cost() == Decimal("0.000012")
+    file = tmp_path / "imports" / "prices.json"
+    good = file.read_text()
+    file.write_text(good.replace("1e-06", "a lot"))
+    assert cost() == Decimal("0.000012")
+    file.write_text(good.replace("1e-06", "3e-06"))
+    assert cost() == Decimal("0.000032")
 
 
 def test_a_proxy_that_is_not_there(tmp_path: Path) -> None:
