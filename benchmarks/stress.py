@@ -101,6 +101,12 @@ class Serve:
         found = re.search(r"VmRSS:\s+(\d+) kB", status)
         return int(found[1]) * 1024 if found else 0
 
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
+
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         self.process.terminate()

@@ -283,7 +283,7 @@ class Readiness:
         if not self.listening:
             return False, ["starting"]
         state = self._parts.writer.state
-        if not self._parts.prepared.is_done:
+        if not self._parts.prepared.is_done and state.name != "stopped":
             why = f": {state.reason}" if state.reason else ""
             return False, [f"ClickHouse is not there yet, what arrives waits in the spool{why}"]
         if state.name in ("stopped", "backing_off"):

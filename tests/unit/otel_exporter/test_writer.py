@@ -386,7 +386,7 @@ def test_a_refused_look_up_is_tried_again_and_seen(house: House) -> None:
     house.poster = Looking()
     house.acknowledge("1", seen=True)
     writer, stop, before = house.writer(), threading.Event(), failures()
-    ready = Readiness(cast("Assembly", SimpleNamespace(writer=writer)))
+    ready = Readiness(cast("Assembly", SimpleNamespace(writer=writer, prepared=SimpleNamespace(is_done=True))))
     ready.listening = True
     thread = threading.Thread(target=writer.run, args=(stop,))
     thread.start()
