@@ -2,7 +2,7 @@
 -- expected is what counters beside the spans say (genai_counted), or what an import of a gateway's books brought; seen
 -- is what the standing calls of the ledger add up to that this service itself reported, by the hour in which they ended.
 -- missing is signed, so that hours add up: what was counted in one hour and seen in the next cancels out. A service is
--- compared from the first to the last hour in which its counters grew. Several instrumentations of one service count
+-- compared from the first to the last hour in which its counters grew; the hour of since is whole. Several instrumentations of one service count
 -- the same calls: the one that counted most is believed. tenant is '' where no call, or several tenants', tell it.
 -- rewrites data: no
 CREATE VIEW IF NOT EXISTS otel.genai_completeness AS
@@ -30,7 +30,7 @@ FROM (
             1 AS is_counted, CAST([], 'Array(String)') AS tenant_part, [model] AS models
         FROM (
             SELECT toStartOfHour(grown_at) AS grown_at, counted_by, service, scope, model, measure, sum(growth) AS growth_by_scope
-            FROM otel.genai_counted(since = {since:DateTime('UTC')}, until = {until:DateTime('UTC')})
+            FROM otel.genai_counted(since = toStartOfHour({since:DateTime('UTC')}), until = {until:DateTime('UTC')})
             GROUP BY grown_at, counted_by, service, scope, model, measure
         )
         GROUP BY hour, counted_by, source, measure, model

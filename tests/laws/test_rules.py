@@ -26,7 +26,7 @@ RULES = [rule for group in GROUPS for rule in group.rules]
 TRIALS = [trial for file in READ for trial in file.trials]
 ROOT = Path(__file__).parents[2]
 ON = {"BudgetBurn", "BudgetOverrunPredicted", "BudgetExhausted", "RunawaySession", "SpendAnomaly", "ModelRequestErrors"}
-ON |= {"RateLimitHeadroomLow", "UnpricedModel", "TelemetrySilent", "PipelineStalled", "Watchdog"}
+ON |= {"RateLimitHeadroomLow", "UnpricedModel", "TelemetrySilent", "TelemetryIncomplete", "PipelineStalled", "Watchdog"}
 
 
 @pytest.fixture(scope="module")
