@@ -32,12 +32,13 @@ SELECT concat({name:String}, toString(number)) AS name, name, 'acme',
   {status:String}, if({status:String} = 'ok', '', '500')
 FROM numbers({count:UInt32})"""
 _BUDGETS = """INSERT INTO otel.genai_budget (as_of, computed_at, tenant, budget, labels, period, period_start,
-  period_end, hard_usd, spent_usd, overrun_probability, forecast_p50)
+  period_end, hard_usd, spent_usd, overrun_probability, forecast_p50,
+  fullest_hour_usd)
 SELECT toDateTime('2026-10-11 00:00:00', 'UTC') + toIntervalMinute(15 * number) AS moment, moment, 'acme',
   {team:String}, map('team', {team:String}), 'month', toDateTime('2026-10-01 00:00:00', 'UTC'),
   toDateTime('2026-11-01 00:00:00', 'UTC'), toDecimal128({limit:Float64}, 2),
   toDecimal128({spent:Float64} + number, 2), if(number BETWEEN 120 AND 160, 0.9, 0.1),
-  {limit:Float64}
+  {limit:Float64}, 3.5
 FROM numbers(250)"""
 _LIMITS = """INSERT INTO otel.genai_limits (observed_at, tenant, scope, id, alias, remaining_tokens)
 SELECT toDateTime64('2026-10-11 12:00:00', 9, 'UTC') + toIntervalMinute(5 * number), 'acme', 'deployment', 'd1', 'd1',
