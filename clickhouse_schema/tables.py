@@ -173,6 +173,7 @@ _ADVICE: Final[list[tuple[str, pl.DataType | type[pl.DataType]]]] = [
     ("would_be_usd", MONEY),
     ("saved_usd", MONEY),
     ("unknown_calls", pl.UInt64),
+    ("cached_tokens", pl.UInt64),
     ("assumption", pl.String),
     ("config", pl.String),
 ]

@@ -10,15 +10,12 @@ import polars as pl
 from otel_exporter.advice import litellm
 from otel_exporter.advice.finding import Finding, compare
 from otel_exporter.advice.history import as_model, billed, priced
+from otel_exporter.advice.prefixes import CACHED_MINUTES, SHORTEST_PREFIX
 from processors.contract import MONEY
 
 if TYPE_CHECKING:
     from processors.post import Price
 
-#: Providers cache prompts from so many tokens on (OpenAI and most of Anthropic's models).
-SHORTEST_PREFIX: Final = 1024
-#: Minutes a cached prefix lives after it was used last.
-CACHED_MINUTES: Final = 5
 #: Who caches only what the request marks, and charges for writing it. Others cache by themselves.
 _MARKED: Final = ("anthropic", "aws.bedrock", "bedrock")
 _SAME_TOKENS: Final = "the other model reads and writes as many tokens (its tokenizer and its answers may differ)"
@@ -34,7 +31,7 @@ def swap(calls: pl.DataFrame, price: Price, model: str, provider: str, other: st
     mine = billed(calls).filter(named(model))
     sums = compare(mine["cost_usd"], priced(as_model(mine, provider, other), price))
     return Finding(
-        "model", model, f"{other} instead", **asdict(sums), assumption=_SAME_TOKENS, config=litellm.model(model, other)
+        "model", model, f"{other} instead", **asdict(sums), basis=_SAME_TOKENS, config=litellm.model(model, other)
     )
 
 
@@ -43,7 +40,7 @@ def fallback(calls: pl.DataFrame, price: Price, model: str, provider: str, other
     mine = billed(calls).filter(pl.col("fallback_from") == model)
     sums = compare(mine["cost_usd"], priced(as_model(mine, provider, other), price))
     config = litellm.fallback(model, other)
-    return Finding("fallback", model, f"falls back to {other}", **asdict(sums), assumption=_SAME_TOKENS, config=config)
+    return Finding("fallback", model, f"falls back to {other}", **asdict(sums), basis=_SAME_TOKENS, config=config)
 
 
 def batch(calls: pl.DataFrame, price: Price, application: str, model: str) -> Finding:
@@ -55,7 +52,7 @@ def batch(calls: pl.DataFrame, price: Price, application: str, model: str) -> Fi
         "what was not streamed can wait up to 24 hours for its answer; calls that nobody says it of are left out"
     )
     subject = f"{application or 'no application'}: {model}"
-    return Finding("batch", subject, "batch API", **asdict(sums), assumption=assumption, config="")
+    return Finding("batch", subject, "batch API", **asdict(sums), basis=assumption, config="")
 
 
 def retries(calls: pl.DataFrame, most: int) -> Finding:
@@ -63,25 +60,77 @@ def retries(calls: pl.DataFrame, most: int) -> Finding:
     late = calls.filter((pl.col("attempt") > most + 1).fill_null(False) & ~pl.col("cache_hit").fill_null(False))
     sums = compare(late["cost_usd"], (late["cost_usd"] * 0).cast(MONEY))
     rescued = late.filter(pl.col("status") == "ok")["request_key"].n_unique()
-    assumption = f"a request that fails {most + 1} times fails; {rescued} requests were answered by a later attempt"
     return Finding(
-        "retries", "every model", f"at most {most} retries", **asdict(sums), assumption=assumption,
-        config=litellm.retries(most),
+        "retries", "every model", f"at most {most} retries", **asdict(sums), rescued=rescued,
+        basis=f"a request that fails {most + 1} times fails", config=litellm.retries(most),
     )  # fmt: skip
 
 
-def caching(calls: pl.DataFrame, price: Price, model: str) -> Finding:
-    """The calls of a model's sessions with the prefix that each turn repeats read from the provider's prompt cache."""
+def prefixes(calls: pl.DataFrame, price: Price, application: str, model: str, shared: pl.DataFrame) -> Finding:
+    """An application's calls of a model with the beginning of their prompts, which others had, read from the cache.
+
+    ``shared``: see `otel_exporter.advice.prefixes.shared`. Calls that used the cache already stay as they were.
+    """
+    mine = billed(calls).filter((pl.col("application") == application) & (pl.col("model") == model) & _plain())
+    known = mine.join(shared, on=["tenant", "call_key"], maintain_order="left")
+    writes = pl.col("provider").is_in(_MARKED) & (pl.col("@wanted") > pl.col("@cached"))
+    some = known.filter((pl.col("@cached") > 0) | writes)
+    write = pl.when(writes).then(pl.col("@wanted") - pl.col("@cached")).otherwise(0)
+    after = some.with_columns(
+        cache_read_tokens=pl.col("@cached").cast(pl.UInt64),
+        cache_write_tokens=write.cast(pl.UInt64),
+        cost_usd=pl.lit(None, MONEY),
+    )
+    costs = priced(after, price)
+    sums = compare(some["cost_usd"], costs)
+    counted = some.filter(some["cost_usd"].is_not_null() & costs.is_not_null())
+    basis = (
+        "beginnings of prompts seen in the kept content, which a call that ended at most "
+        f"{CACHED_MINUTES} minutes before had, too; {SHORTEST_PREFIX} tokens or more, by their share of the bytes; "
+        "every message may end a cached prefix, and what a later call reads is written"
+    )
+    return Finding(
+        "cache", f"{application or 'no application'}: {model}", "cache the prefixes seen", **asdict(sums), basis=basis,
+        config=litellm.caching(model), cached_tokens=int(counted["@cached"].sum()),
+    )  # fmt: skip
+
+
+def caching(
+    calls: pl.DataFrame, price: Price, model: str, seen: pl.DataFrame | None = None, own: pl.DataFrame | None = None
+) -> Finding:
+    """The calls of a model's sessions with the prefix that each turn repeats read from the provider's prompt cache.
+
+    Args:
+        calls: with those around it.
+        price: what they cost.
+        model: whose.
+        seen: calls (tenant, call_key) whose prompts are known: of them nothing has to be guessed.
+        own: the calls (tenant, call_key) that count; None: all.
+    """
     turns = _turns(billed(calls).filter((pl.col("model") == model) & (pl.col("session_id") != "")))
     mine = turns.filter(pl.col("@cached") | pl.col("@writes"))
-    sums = compare(mine["cost_usd"], priced(_cached(mine), price))
-    assumption = (
-        "an estimate: a turn repeats the input and answer of the turn before when its input is at least that long; "
+    call = ["tenant", "call_key"]
+    if seen is not None:
+        mine = mine.join(seen, on=call, how="anti", maintain_order="left")
+    if own is not None:
+        mine = mine.join(own, on=call, how="semi", maintain_order="left")
+    costs = priced(_cached(mine), price)
+    sums = compare(mine["cost_usd"], costs)
+    counted = mine.filter(pl.col("@cached") & pl.col("cost_usd").is_not_null() & costs.is_not_null())
+    basis = (
+        "no content of these calls is kept (content.policy), so prefixes cannot be seen; an estimate: a turn repeats "
+        "the input and answer of the turn before when its input is at least that long; "
         f"prefixes of {SHORTEST_PREFIX} tokens or more, turns at most {CACHED_MINUTES} minutes apart"
     )
     return Finding(
-        "cache", model, "prompt caching", **asdict(sums), assumption=assumption, config=litellm.caching(model)
-    )
+        "cache", model, "prompt caching", **asdict(sums), basis=basis, config=litellm.caching(model),
+        cached_tokens=int(counted["@prefix"].sum() or 0),
+    )  # fmt: skip
+
+
+def _plain() -> pl.Expr:
+    """Nothing was read from the prompt cache or written to it."""
+    return (pl.col("cache_read_tokens").fill_null(0) == 0) & (pl.col("cache_write_tokens").fill_null(0) == 0)
 
 
 def _turns(calls: pl.DataFrame) -> pl.DataFrame:
@@ -94,7 +143,7 @@ def _turns(calls: pl.DataFrame) -> pl.DataFrame:
     before_in, before_out = (pl.col(name).shift(1).over(session) for name in ("input_tokens", "output_tokens"))
     prefix = (before_in + before_out).cast(pl.Int64)
     gap = pl.col("started_at") - pl.col("ended_at").shift(1).over(session)
-    plain = (pl.col("cache_read_tokens").fill_null(0) == 0) & (pl.col("cache_write_tokens").fill_null(0) == 0)
+    plain = _plain()
     repeats = (pl.col("input_tokens").cast(pl.Int64) >= prefix) & (prefix >= SHORTEST_PREFIX)
     soon = gap <= pl.duration(minutes=CACHED_MINUTES)
     marked = ordered.with_columns(prefix.alias("@prefix"), (plain & repeats & soon).fill_null(False).alias("@cached"))

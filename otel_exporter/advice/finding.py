@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
@@ -24,7 +24,10 @@ class Finding:
     actual_usd: what they cost.
     would_be_usd: what they would have cost.
     unknown_calls: calls nobody can say it of, because one of the two costs is unknown; they are in neither sum.
+    basis: what is assumed.
     config: what to change in LiteLLM's configuration, as YAML; '' when nothing there does it.
+    cached_tokens: input tokens of these calls that would have been read from the prompt cache.
+    rescued: requests that were answered by an attempt which would not have been made; None: it is not about attempts.
     """
 
     kind: str
@@ -34,14 +37,44 @@ class Finding:
     actual_usd: Decimal
     would_be_usd: Decimal
     unknown_calls: int
-    assumption: str
+    basis: str
     config: str
     tenant: str = ""
+    cached_tokens: int = 0
+    rescued: int | None = None
+
+    @property
+    def assumption(self) -> str:
+        """What is assumed, and whom it would have cost an answer."""
+        if self.rescued is None:
+            return self.basis
+        return f"{self.basis}; {self.rescued} requests were answered by a later attempt"
 
     @property
     def saved_usd(self) -> Decimal:
         """Below zero: it would have cost more."""
         return self.actual_usd - self.would_be_usd
+
+
+def total(findings: Iterable[Finding]) -> list[Finding]:
+    """What was found in one stretch of time after the other, added up."""
+    sums: dict[tuple[str, str, str, str], Finding] = {}
+    for one in findings:
+        key = (one.tenant, one.kind, one.subject, one.change)
+        sums[key] = _added(sums[key], one) if key in sums else one
+    return list(sums.values())
+
+
+def _added(one: Finding, other: Finding) -> Finding:
+    return replace(
+        one,
+        calls=one.calls + other.calls,
+        actual_usd=one.actual_usd + other.actual_usd,
+        would_be_usd=one.would_be_usd + other.would_be_usd,
+        unknown_calls=one.unknown_calls + other.unknown_calls,
+        cached_tokens=one.cached_tokens + other.cached_tokens,
+        rescued=None if one.rescued is None else one.rescued + (other.rescued or 0),
+    )
 
 
 @dataclass(frozen=True)
@@ -78,6 +111,7 @@ def _row(one: Finding, *, brief: bool) -> dict[str, object]:
         "kind": one.kind,
         "subject": one.subject,
         "change": one.change,
+        "cached_tokens": one.cached_tokens or None,
         "calls": one.calls,
         "actual_usd": one.actual_usd,
         "would_be_usd": one.would_be_usd,

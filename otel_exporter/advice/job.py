@@ -44,7 +44,7 @@ def jobs(said: AdviceSettings, store: Store, price: Price) -> list[Job]:
 def look(store: Store, price: Price, said: AdviceSettings, now: datetime) -> None:
     """Write what would have been cheaper in the last days; a run that finds nothing writes nothing."""
     since = _since(store, said, now)
-    found = advise(history.read(bounded(store), since, now), price)
+    found = advise(history.History(bounded(store), since, now), price)
     best = sorted(found, key=lambda one: -one.saved_usd)
     kept = [one for tenant in {one.tenant for one in best} for one in [o for o in best if o.tenant == tenant][:_MOST]]
     if kept:

@@ -11,13 +11,14 @@ For each day and each team, key and model: ``ours - theirs`` is the sum of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 import polars as pl
 
-from processors.contract import MONEY
+from processors.contract import MOMENT, MONEY
 
 PARTS: Final = ("unseen", "only_ours", "cache_hits", "prices", "rounding", "time_zone", "attribution")
 #: What is left of a double that was printed and read, a call.
@@ -55,6 +56,18 @@ def whole(cells: pl.DataFrame, *by: str) -> pl.DataFrame:
     """The cells summed up, by these columns."""
     sums = [pl.col(name).sum() for name in cells.columns if name.endswith("_usd") or name in _COUNTS]
     return cells.group_by(*by, maintain_order=True).agg(sums).sort(by)
+
+
+def together(days: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """The cells of several stretches of time as if they had been compared at once."""
+    named = [
+        pl.lit(None, dtype).alias(name)
+        for name, dtype in (("dimension", pl.String), ("day", MOMENT), ("member", pl.String))
+    ]
+    cells = pl.concat([_whole_row().select(*named, pl.all()), *days])
+    order = pl.col("dimension").replace_strict({name: place for place, name in enumerate(DIMENSIONS)})
+    sums = [pl.col(name).sum() for name in cells.columns if name.endswith("_usd") or name in _COUNTS]
+    return cells.group_by("dimension", "day", "member").agg(sums).sort(order, "day", "member")
 
 
 def disagreement(cells: pl.DataFrame) -> Decimal:

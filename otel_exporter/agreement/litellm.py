@@ -11,7 +11,7 @@ from decimal import Decimal
 import polars as pl
 
 from otel_exporter.agreement import sides
-from otel_exporter.agreement.difference import differences, disagreement, pairs
+from otel_exporter.agreement.difference import differences, disagreement, pairs, together
 from otel_exporter.imports.door import Door
 from otel_exporter.imports.litellm import SETTLED
 from otel_exporter.imports.records import request, row
@@ -21,6 +21,7 @@ from processors.batch import Signal
 
 SCOPE = "tokentide.compare.litellm"
 _AT_ONCE = 2000
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,12 @@ def compare(proxy: LiteLLM, door: Door, tenant: str, since: datetime, now: datet
     start = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     end = (now.astimezone(UTC) - SETTLED).replace(microsecond=0)
     names = directory.read(proxy)
-    booked = sides.theirs(_windows(proxy, start - sides.SLACK, end + SETTLED), names)
-    held = sides.ours(door.ask, tenant, start, end, names)
-    cells = differences(pairs(booked, held, start, end))
+    theirs = (sides.theirs(spend_logs.windows(proxy, *day), names) for day in _days(start, end, SETTLED))
+    ours = (sides.ours(door.ask, tenant, *day, names) for day in _days(start, end, sides.SLACK))
+    cells = together(
+        differences(pairs(booked, held, *day))
+        for day, booked, held in zip(_days(start, end), _neighbours(theirs), _neighbours(ours), strict=True)
+    )
     return Agreement(start, end, cells, disagreement(cells))
 
 
@@ -57,8 +61,24 @@ def record(door: Door, agreement: Agreement, now: datetime) -> None:
     door.settle()
 
 
-def _windows(proxy: LiteLLM, start: datetime, end: datetime) -> Iterator[spend_logs.Window]:
-    while start < end:
-        last = min(start + timedelta(days=1), end)
-        yield from spend_logs.windows(proxy, start, last)
-        start = last
+def _days(start: datetime, end: datetime, slack: timedelta | None = None) -> Iterator[tuple[datetime, datetime]]:
+    """The days of a comparison (``start`` is a midnight). With ``slack``, also what is before and after them."""
+    if slack is not None:
+        yield start - sides.SLACK, start
+    day = start
+    while day < end:
+        yield day, min(day + _DAY, end)
+        day += _DAY
+    if slack is not None:
+        yield end, end + slack
+
+
+def _neighbours(days: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Each day with the one before and the one after it: a call may be of another day on the other side, not further.
+
+    Days share the second between them, so a row may be in two. Three days are held, whatever the period.
+    """
+    before, day = next(days), next(days)
+    for after in days:
+        yield pl.concat([before, day, after]).unique(maintain_order=True)
+        before, day = day, after

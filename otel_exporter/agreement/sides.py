@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -37,7 +37,6 @@ SIDE: Final = schema(
 OURS: Final = schema({"call": pl.String, **SIDE, "gateway": pl.Boolean, "imported": pl.Boolean})
 #: The clocks of two machines, and the time between a client's start and the gateway's.
 SLACK: Final = timedelta(hours=1)
-_DAY: Final = timedelta(days=1)
 _CALLS: Final = """
 SELECT l.call_key AS call, arrayFilter(h -> startsWith(h, 'id:') OR startsWith(h, 'cache:'), any(l.handles)) AS key,
   any(l.started_at) AS started_at, any(l.team) AS team, any(l.team_id) AS team_id, any(l.api_key_alias) AS alias,
@@ -83,12 +82,10 @@ def _booked(observations: pl.DataFrame, names: Directory) -> pl.DataFrame:
 
 
 def ours(ask: AskIn, tenant: str, since: datetime, until: datetime, names: Directory) -> pl.DataFrame:
-    """Our calls from an hour before to an hour after, one row for each key a call is known by."""
-    parts = []
-    for start, end in _days(since - SLACK, until + SLACK):
-        bounds = {"tenant": tenant, "since": start.isoformat(), "until": end.isoformat()}
-        parts.append(pl.read_parquet(io.BytesIO(ask(_CALLS, bounds, PARQUET))))
-    said = pl.concat([part.with_columns(pl.col(pl.Binary).cast(pl.String)) for part in parts])
+    """Our calls that started from ``since`` until before ``until``, one row for each key a call is known by."""
+    bounds = {"tenant": tenant, "since": since.isoformat(), "until": until.isoformat()}
+    found = pl.read_parquet(io.BytesIO(ask(_CALLS, bounds, PARQUET)))
+    said = found.with_columns(pl.col(pl.Binary).cast(pl.String))
     return (
         said.select(
             "call",
@@ -112,9 +109,3 @@ def _called(names: Directory, kind: str, identifier: str, said: str) -> pl.Expr:
     known = {entry.id: entry.name for entry in names.entries if entry.kind == kind and entry.name}
     today = pl.col(identifier).replace_strict(known, default=None, return_dtype=pl.String)
     return pl.coalesce(today, pl.col(said).replace("", None), identifier).fill_null("").alias(kind)
-
-
-def _days(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
-    while since < until:
-        yield since, min(since + _DAY, until)
-        since += _DAY

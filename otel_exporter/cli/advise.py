@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +17,10 @@ from otel_exporter.render import Format, render
 if TYPE_CHECKING:
     import polars as pl
 
+    from otel_exporter.advice.advise import Change
+    from otel_exporter.advice.budgets import Budget
     from otel_exporter.advice.finding import Finding
+    from otel_exporter.advice.history import History
     from otel_exporter.config import Settings
     from processors.post import Price
 
@@ -38,8 +44,8 @@ def advise(
     from otel_exporter.advice.advise import advise as every
 
     settings = settings_for(config, data_dir, clickhouse_url)
-    calls = _history(settings, since, until)
-    found = sorted(every(calls, _price(settings)), key=lambda one: -one.saved_usd)[:most]
+    with _history(settings, since, until) as history:
+        found = sorted(every(history, _price(settings)), key=lambda one: -one.saved_usd)[:most]
     _show(found, form, otherwise="nothing would have been cheaper, as far as can be known\n")
 
 
@@ -61,32 +67,57 @@ def what_if(  # noqa: PLR0913, PLR0917 - options of a command
 
     A model is named as the ledger names it, or provider/model when it was never called.
     """
+    from otel_exporter.advice import budgets
+    from otel_exporter.advice.advise import over
+
+    limits = [budgets.parse(text) for text in budget or []]
+    pairs = (_pairs("--model", model), _pairs("--fallback", fallback))
+    if not (any(pairs) or limits) and retries is None:
+        raise typer.BadParameter("say what: --model, --fallback, --retries or --budget")
+    settings = settings_for(config, data_dir, clickhouse_url)
+    with _history(settings, since, until) as history:
+        if found := over(history, _changes(history, _price(settings), *pairs, retries)):
+            _show(found, form, configs=True)
+        for limit, said in zip(limits, budget or [], strict=True):
+            _budget(history, limit, said, settings, form)
+
+
+def _changes(
+    history: History, price: Price, swaps: list[tuple[str, str]], fallbacks: list[tuple[str, str]], retries: int | None
+) -> list[Change]:
     from otel_exporter.advice import changes
 
-    settings = settings_for(config, data_dir, clickhouse_url)
-    calls, price = _history(settings, since, until), _price(settings)
-    found = [changes.swap(calls, price, old, *_named(calls, old, new)) for old, new in _pairs("--model", model)]
-    found += [
-        changes.fallback(calls, price, old, *_named(calls, old, new)) for old, new in _pairs("--fallback", fallback)
-    ]
+    names = history.names() if swaps or fallbacks else None
+    asked: list[Change] = []
+    for change, pairs in ((changes.swap, swaps), (changes.fallback, fallbacks)):
+        for old, new in pairs:
+            provider, other = _named(names, old, new)
+            asked.append(partial(_instead, change, price, old, provider, other))
     if retries is not None:
-        found.append(changes.retries(calls, retries))
-    if not (found or budget):
-        raise typer.BadParameter("say what: --model, --fallback, --retries or --budget")
-    if found:
-        _show(found, form, configs=True)
-    for said in budget or []:
-        _budget(calls, said, settings, form)
+        asked.append(partial(changes.retries, most=retries))
+    return asked
 
 
-def _history(settings: Settings, since: str, until: str) -> pl.DataFrame:
+def _instead(
+    change: Callable[[pl.DataFrame, Price, str, str, str], Finding],
+    price: Price,
+    old: str,
+    provider: str,
+    other: str,
+    calls: pl.DataFrame,
+) -> Finding:
+    return change(calls, price, old, provider, other)
+
+
+@contextmanager
+def _history(settings: Settings, since: str, until: str) -> Iterator[History]:
     from otel_exporter import report
-    from otel_exporter.advice import history
+    from otel_exporter.advice.history import History
     from otel_exporter.asking import asking
 
     now = datetime.now(UTC)
     with asking(settings) as ask:
-        return history.read(ask, report.since(since, now), report.since(until, now) if until else now)
+        yield History(ask, report.since(since, now), report.since(until, now) if until else now)
 
 
 def _price(settings: Settings) -> Price:
@@ -105,14 +136,15 @@ def _pairs(option: str, said: list[str] | None) -> list[tuple[str, str]]:
     return pairs
 
 
-def _named(calls: pl.DataFrame, old: str, new: str) -> tuple[str, str]:
+def _named(names: pl.DataFrame | None, old: str, new: str) -> tuple[str, str]:
     """Provider and model of ``new``: as it was called, as it is written (provider/model), or at ``old``'s provider."""
     import polars as pl
 
     for name, sure in ((new, True), (old, "/" not in new)):
-        seen = calls.filter((pl.col("model") == name) | (pl.col("requested_model") == name))
-        if sure and seen.height:
-            provider = seen.group_by("provider").len().sort("len", "provider", descending=[True, False])["provider"][0]
+        seen = None if names is None else names.filter((pl.col("model") == name) | (pl.col("requested_model") == name))
+        if sure and seen is not None and seen.height:
+            counted = seen.group_by("provider").agg(pl.col("calls").sum())
+            provider = counted.sort("calls", "provider", descending=[True, False])["provider"][0]
             return provider, seen.filter(pl.col("provider") == provider)["model"][0] if name == new else new
     provider, slash, model = new.partition("/")
     return (provider, model) if slash else ("", new)
@@ -131,12 +163,10 @@ def _show(found: list[Finding], form: Format, *, configs: bool = False, otherwis
             sys.stdout.write(f"\n{text}")
 
 
-def _budget(calls: pl.DataFrame, said: str, settings: Settings, form: Format) -> None:
+def _budget(history: History, budget: Budget, said: str, settings: Settings, form: Format) -> None:
     from otel_exporter.advice import budgets, litellm
 
-    budget = budgets.parse(said)
-    gone = budgets.refused(calls, budget, settings.books.timezone)
-    answer = budgets.table(calls, gone, budget)
+    answer = budgets.table(history, budget, settings.books.timezone)
     if form is not Format.TABLE or answer.rows:
         render(answer, form)
     else:

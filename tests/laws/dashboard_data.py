@@ -177,7 +177,7 @@ FROM (SELECT arrayJoin([('total', ''), ('team', 'search'), ('team', '')]) AS c, 
 _ADVICE = """
 INSERT INTO otel.genai_advice
 SELECT toDateTime64($end - 7200, 3, 'UTC'), 'planted', toDateTime($end, 'UTC') - INTERVAL 30 DAY, toDateTime($end, 'UTC'),
-  'model', concat('big-', toString(number)), 'small instead', 10, 5 + number, 1, 4 + number, 2, 'as many tokens', ''
+  'model', concat('big-', toString(number)), 'small instead', 10, 5 + number, 1, 4 + number, 2, 0, 'as many tokens', ''
 FROM numbers(7)
 """
 _ROWS = (_FORECAST, _BUDGET, _ANOMALY, _ALERT, _ENTRIES, _AGREEMENT, _ADVICE)

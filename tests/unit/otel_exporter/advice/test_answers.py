@@ -13,10 +13,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from otel_exporter.advice import budgets, changes
 from otel_exporter.advice.advise import advise
-from otel_exporter.advice.history import COLUMNS
+from otel_exporter.advice.history import AROUND, COLUMNS, Chunk, chunk
+from otel_exporter.advice.prefixes import PROMPTS, shared
 from otel_exporter.failures import Refused
 from otel_exporter.pricebook import price_book
 from processors.contract import CALL
@@ -151,6 +154,60 @@ def test_prompt_caching() -> None:
     assert "an estimate" in found.assumption and "cache_control_injection_points" in found.config
 
 
+def cut(key: str, mark: int, size: int, whole: int) -> dict[str, Any]:
+    return {"tenant": "t", "call_key": key, "mark": mark, "bytes": size, "whole": whole}
+
+
+def test_prefixes_that_were_seen() -> None:
+    """Prompts of 20,000 bytes and 5,000 tokens: 12,000 bytes (3,000 tokens) begin a, b, c and d alike; 16,000 bytes
+    (4,000) also b and c. d comes too late, e is another application's, f used the cache already, g's is too short.
+
+    a writes 3,000; b reads them and writes 1,000 more; c reads 4,000. Without: 3 x (5,000 x 10 + 100 x 50) = 0.165.
+    With: (2,000 + 1,000 + 1,000) x 10 + (3,000 + 1,000) x 12.50 + (3,000 + 4,000) x 1 + 300 x 50 = 0.112.
+    """
+    said = {"application": "bot", "asked": 5_000}
+    minutes = {"a": 0, "b": 1, "c": 2, "d": 40, "e": 3, "f": 3, "g": 3}
+    other: dict[str, dict[str, Any]] = {"e": {"application": "x"}, "f": {"cache_read_tokens": 3_000}}
+    calls = history(
+        *(
+            call("big", said["asked"], 100, "0.055", call_key=key, at=NOON + timedelta(minutes=at))
+            | {"application": "bot"}
+            | other.get(key, {})
+            for key, at in minutes.items()
+        )
+    )
+    prompts = pl.DataFrame(
+        [
+            *(cut(key, 1, 12_000, 20_000) for key in "abcdef"),
+            *(cut(key, 2, 16_000, 20_000) for key in "bc"),
+            *(cut(key, 3, 4_000, 20_000) for key in "abcg"),
+        ],
+        schema=PROMPTS,
+    )
+    found = changes.prefixes(calls, BOOK, "bot", "big", shared(calls, prompts))
+    assert (found.calls, found.actual_usd, found.would_be_usd) == (3, Decimal("0.165"), Decimal("0.112"))
+    assert (found.cached_tokens, found.saved_usd) == (7_000, Decimal("0.053"))
+    assert found.subject == "bot: big" and "share of the bytes" in found.assumption
+    by_kind = {one.change: one for one in advise([chunk(calls, prompts)], BOOK)}
+    assert by_kind["cache the prefixes seen"].saved_usd == Decimal("0.053")
+
+
+def test_what_is_seen_is_not_guessed() -> None:
+    """Turns of a session whose prompts are kept and share nothing are no reason to advise a cache; of the same turns
+    without content the advice says that it is an estimate, and why."""
+    calls = history(
+        *(
+            call("big", tokens, 200, "0.05", session_id="s", call_key=key, at=NOON + timedelta(minutes=at))
+            for at, (key, tokens) in enumerate([("a", 2_000), ("b", 3_000)])
+        )
+    )
+    apart = pl.DataFrame([cut("a", 1, 9_000, 10_000), cut("b", 2, 9_000, 10_000)], schema=PROMPTS)
+    assert not [one for one in advise([chunk(calls, apart)], BOOK) if one.kind == "cache"]
+    [guess] = [one for one in advise([chunk(calls)], BOOK) if one.kind == "cache"]
+    assert "no content of these calls is kept (content.policy)" in guess.assumption
+    assert guess.cached_tokens == 2_200
+
+
 def test_what_is_cached_already_is_not_advised() -> None:
     """Turns that read the cache, repeat less than providers cache, or repeat no turn before stay as they are."""
     minute = timedelta(minutes=1)
@@ -187,15 +244,14 @@ def test_the_budget_that_was_not_there() -> None:
         call("gpt-4o", 1, 1, "5", **{**at(11), "team": "support"}),
     )
     budget = budgets.parse("team=1/day")
-    gone = budgets.refused(calls, budget, "UTC")
-    answer = budgets.table(calls, gone, budget)
+    answer = budgets.table([chunk(calls)], budget, "UTC")
     [search] = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
     assert (search["team"], search["requests"], search["refused"], search["periods"]) == ("search", 6, 2, 1)
     assert (search["not_spent_usd"], search["unknown_calls"]) == (Decimal("0.55"), 1)
     assert search["first_reached"] == day + timedelta(hours=10, seconds=1)
     assert search["most_of_them"] == "max (2), eve (1)"
     one = budgets.parse("team:support=5.99/day")
-    assert budgets.refused(calls, one, "UTC").is_empty()
+    assert not budgets.table([chunk(calls)], one, "UTC").rows
 
 
 def test_a_day_is_the_time_zones() -> None:
@@ -205,8 +261,9 @@ def test_a_day_is_the_time_zones() -> None:
         call("gpt-4o", 1, 1, "1", at=datetime(2026, 11, 2, 12, tzinfo=UTC), team="x"),
     )
     budget = budgets.parse("team=1/day")
-    assert budgets.refused(calls, budget, "UTC").height == 1
-    assert budgets.refused(calls, budget, "America/New_York").is_empty()
+    [row] = budgets.table([chunk(calls)], budget, "UTC").rows
+    assert row[2] == 1
+    assert not budgets.table([chunk(calls)], budget, "America/New_York").rows
 
 
 @pytest.mark.parametrize("text", ["team=40", "team=/day", "team=1.2.3/day", "planet=4/day", "team=40/hour", ""])
@@ -224,7 +281,7 @@ def test_everything_at_once() -> None:
         call("big", 1_000_000, 100_000, "15", tenant="u", fallback_from="gpt-4o"),
         call("small", 10, 10, "0.00006", tenant="u", attempt=2, request_key="r"),
     )
-    found = {(one.tenant, one.kind, one.subject, one.change): one.saved_usd for one in advise(calls, BOOK)}
+    found = {(one.tenant, one.kind, one.subject, one.change): one.saved_usd for one in advise([chunk(calls)], BOOK)}
     assert found == {
         ("t", "model", "gpt-4o", "gpt-4o-mini instead"): Decimal("3.29"),
         ("t", "batch", "a: gpt-4o", "batch API"): Decimal("1.75"),
@@ -232,3 +289,60 @@ def test_everything_at_once() -> None:
         ("u", "fallback", "gpt-4o", "falls back to small"): Decimal("13.5"),
         ("u", "retries", "every model", "at most 0 retries"): Decimal("0.00006"),
     }
+
+
+@st.composite
+def month(draw: st.DrawFn) -> pl.DataFrame:
+    """Calls of two days: sessions, retries, fallbacks, several teams; none takes longer than ten minutes, and a request
+    is tried again within the hour."""
+    made = []
+    for number in range(draw(st.integers(1, 25))):
+        model = draw(st.sampled_from(["big", "small", "gpt-4o", "gpt-4o-mini"]))
+        said = {
+            "tenant": draw(st.sampled_from("tu")),
+            "team": draw(st.sampled_from(["a", "b", ""])),
+            "session_id": draw(st.sampled_from(["", "s"])),
+            "application": draw(st.sampled_from(["", "bot"])),
+            "streaming": draw(st.sampled_from([True, False, None])),
+            "fallback_from": draw(st.sampled_from(["", "", "gpt-4o"])),
+            "status": draw(st.sampled_from(["ok", "ok", "error"])),
+            "user_id": draw(st.sampled_from(["", "eve", "max"])),
+        }
+        at = NOON + timedelta(minutes=draw(st.integers(0, 2 * 24 * 60)))
+        cost = draw(st.sampled_from([None, "0.02", "0.5", "3"]))
+        for attempt in range(1, draw(st.integers(1, 3)) + 1):
+            said |= {"request_key": f"r{number}", "attempt": attempt, "at": at + timedelta(minutes=2 * attempt)}
+            tokens = draw(st.sampled_from([None, 900, 2_000, 4_000]))
+            one = call(model, tokens, draw(st.sampled_from([100, 300])), cost, **said)
+            one["ended_at"] = one["started_at"] + timedelta(seconds=draw(st.integers(0, 600)))
+            made.append(one)
+    return history(*made).sort("started_at", "call_key")
+
+
+def in_parts(calls: pl.DataFrame, hours: int, prompts: pl.DataFrame) -> list[Chunk]:
+    """As `History` cuts it."""
+    parts = []
+    for start in range(0, 50, hours):
+        since = NOON + timedelta(hours=start)
+        until = since + timedelta(hours=hours)
+        near = calls.filter(pl.col("started_at").is_between(since - AROUND, until + AROUND, closed="left"))
+        own = calls.filter(pl.col("started_at").is_between(since, until, closed="left"))
+        if own.height:
+            known = prompts.join(near, on=["tenant", "call_key"], how="semi")
+            parts.append(Chunk(own, until, lambda near=near: near, lambda known=known: known))  # type: ignore[misc]
+    return parts
+
+
+@settings(deadline=None, max_examples=60)
+@given(month(), st.integers(1, 30), st.data())
+def test_hours_at_a_time_are_the_whole(calls: pl.DataFrame, hours: int, data: st.DataObject) -> None:
+    """Whatever stretches a history is read in, advice, what-if and budgets say what they say of all of it at once."""
+    some = data.draw(st.lists(st.sampled_from(calls["call_key"].to_list()), unique=True))
+    tenants = dict(calls.select("call_key", "tenant").iter_rows())
+    cuts = [cut(key, mark, mark * 4_000, 10_000) | {"tenant": tenants[key]} for key in some for mark in (1, 2)]
+    prompts = pl.DataFrame(cuts, schema=PROMPTS)
+    whole, parts = [chunk(calls, prompts)], in_parts(calls, hours, prompts)
+    assert sorted(map(repr, advise(parts, BOOK))) == sorted(map(repr, advise(whole, BOOK)))
+    for text in ("team=1/day", "team:a=0.5/week", "user_id=2/month"):
+        budget = budgets.parse(text)
+        assert budgets.table(parts, budget, "UTC").rows == budgets.table(whole, budget, "UTC").rows
