@@ -2,8 +2,9 @@
 -- expected is what counters beside the spans say (genai_counted), or what an import of a gateway's books brought; seen
 -- is what the standing calls of the ledger add up to that this service itself reported, by the hour in which they ended.
 -- missing is signed, so that hours add up: what was counted in one hour and seen in the next cancels out. A service is
--- compared from the first to the last hour in which its counters grew; the hour of since is whole. Several instrumentations of one service count
--- the same calls: the one that counted most is believed. tenant is '' where no call, or several tenants', tell it.
+-- compared from the first to the last hour in which its counters grew (an export may be two minutes late); the hour of
+-- since is whole. Several instrumentations of one service count the same calls: the one that counted most is believed.
+-- tenant is '' where no call tells it, or calls of several tenants do: metrics have none.
 -- rewrites data: no
 CREATE VIEW IF NOT EXISTS otel.genai_completeness AS
 WITH
@@ -19,24 +20,29 @@ FROM (
         hour, counted_by, source, measure, expected_part, seen_part, is_counted,
         groupUniqArrayArray(tenant_part) OVER whole AS tenants,
         groupUniqArrayIf(models[1], is_counted) OVER whole AS counted_models,
-        minIf(hour, is_counted) OVER whole AS first_counted, maxIf(hour, is_counted) OVER whole AS last_counted,
+        toStartOfHour(minIf(first_at, is_counted) OVER whole - INTERVAL 2 MINUTE) AS first_counted,
+        toStartOfHour(maxIf(last_at, is_counted) OVER whole + INTERVAL 2 MINUTE) AS last_counted,
         max(is_counted) OVER whole AS is_comparable,
         arrayFirst(name -> has(counted_models, name), models) AS counted_model,
         if(is_counted OR counted_model != '', counted_model, if(has(counted_models, ''), '', models[-1])) AS model
     FROM (
         SELECT
             toDateTime(toStartOfHour(grown_at), 'UTC') AS hour, counted_by, service AS source, measure,
+            min(first_grown) AS first_at, max(last_grown) AS last_at,
             max(growth_by_scope) AS growth, exact(growth) AS expected_part, toDecimal128(0, 12) AS seen_part,
             1 AS is_counted, CAST([], 'Array(String)') AS tenant_part, [model] AS models
         FROM (
-            SELECT toStartOfHour(grown_at) AS grown_at, counted_by, service, scope, model, measure, sum(growth) AS growth_by_scope
-            FROM otel.genai_counted(since = toStartOfHour({since:DateTime('UTC')}), until = {until:DateTime('UTC')})
-            GROUP BY grown_at, counted_by, service, scope, model, measure
+            SELECT
+                toStartOfHour(counted.grown_at) AS grown_at, counted_by, service, scope, model, measure,
+                min(counted.grown_at) AS first_grown, max(counted.grown_at) AS last_grown, sum(growth) AS growth_by_scope
+            FROM otel.genai_counted(since = toStartOfHour({since:DateTime('UTC')}), until = {until:DateTime('UTC')}) AS counted
+            GROUP BY toStartOfHour(counted.grown_at), counted_by, service, scope, model, measure
         )
         GROUP BY hour, counted_by, source, measure, model
         UNION ALL
         SELECT
-            hour, of.1 AS counted_by, source, of.2 AS measure, 0 AS growth, of.3 AS expected_part, of.4 AS seen_part,
+            hour, of.1 AS counted_by, source, of.2 AS measure, hour + INTERVAL 30 MINUTE AS first_at, first_at AS last_at,
+            0 AS growth, of.3 AS expected_part, of.4 AS seen_part,
             of.1 = 'spend logs' AND of.4 != 0 AS is_counted, [tenant] AS tenant_part,
             if(of.1 = 'callback', [''], arrayFilter(name -> name != '', [response_model, asked_model, priced_model])) AS models
         FROM (

@@ -71,6 +71,7 @@ def _requests() -> Iterator[Request]:
     for body in _fallback():
         yield Request(Signal.TRACES, "planted", body)
     yield Request(Signal.METRICS, "planted", _own_metrics().SerializeToString())
+    yield Request(Signal.METRICS, "DEMO", _counters().SerializeToString())
 
 
 def _history() -> Iterator[bytes]:
@@ -120,6 +121,22 @@ def _own_metrics() -> ExportMetricsServiceRequest:
             point.attributes.append(KeyValue(key=label, value=AnyValue(string_value="traces")))
         gauge = scope.metrics.add(name=Metric.SPOOL_BYTES.declared.name)
         gauge.gauge.data_points.add(as_double=4096.0, time_unix_nano=at)
+    return request
+
+
+def _counters() -> ExportMetricsServiceRequest:
+    """A sender's own counter of calls: more than it sent of them."""
+    request = ExportMetricsServiceRequest()
+    block = request.resource_metrics.add()
+    block.resource.attributes.append(KeyValue(key="service.name", value=AnyValue(string_value="demo-llm-gateway")))
+    made = block.scope_metrics.add().metrics.add(name="gen_ai.client.operation.duration")
+    made.histogram.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+    start = END - timedelta(hours=10)
+    for hour in range(1, 9):
+        at = start + timedelta(hours=hour)
+        point = made.histogram.data_points.add(count=1000 * hour, sum=1.0, time_unix_nano=int(at.timestamp() * 1e9))
+        point.start_time_unix_nano = int(start.timestamp() * 1e9)
+        point.attributes.append(KeyValue(key="gen_ai.request.model", value=AnyValue(string_value="gpt-4o")))
     return request
 
 
@@ -180,4 +197,10 @@ SELECT toDateTime64($end - 7200, 3, 'UTC'), 'planted', toDateTime($end, 'UTC') -
   'model', concat('big-', toString(number)), 'small instead', 10, 5 + number, 1, 4 + number, 2, 0, 'as many tokens', ''
 FROM numbers(7)
 """
-_ROWS = (_FORECAST, _BUDGET, _ANOMALY, _ALERT, _ENTRIES, _AGREEMENT, _ADVICE)
+_SILENT = """
+INSERT INTO otel.genai_ledger (call_key, started_at, ended_at, tenant, application, api_key_alias, status, version, sign)
+SELECT concat('gone-', toString(number)) AS key, toDateTime64($end, 9, 'UTC') - toIntervalHour(30 + number) AS at, at, 'planted', 'gone',
+  'gone-key', 'ok', number, 1
+FROM numbers(200)
+"""
+_ROWS = (_FORECAST, _BUDGET, _ANOMALY, _ALERT, _ENTRIES, _AGREEMENT, _ADVICE, _SILENT)

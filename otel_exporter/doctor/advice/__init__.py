@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from otel_exporter.doctor.advice import agents, books, calls, instrumentors, litellm, litellm_callback
+from otel_exporter.doctor.advice import agents, books, calls, completeness, instrumentors, litellm, litellm_callback
 from otel_exporter.doctor.advice.rule import Finding, Mend, Rule, Severity
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -12,6 +12,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *litellm_callback.RULES,
     *calls.RULES,
     *books.RULES,
+    *completeness.RULES,
     *instrumentors.RULES,
     *agents.RULES,
 )

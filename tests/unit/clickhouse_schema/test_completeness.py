@@ -280,3 +280,13 @@ def test_silence_is_measured_by_habit(store: Store, put: Put) -> None:
     assert said["application", "asleep"]["times"] < 1
     assert said["application", "here"]["times"] == 0
     assert said["key", "key of steady"]["times"] == 4
+
+
+def test_a_call_before_the_full_hour_may_be_counted_after_it(store: Store, put: Put) -> None:
+    """The first and the last calls of a counter are compared even when its export puts them into the next hour."""
+    table = "otel_metrics_histogram"
+    put(table, rows.frame(table, [point(table, LAST + 10**9, LAST + 3 * 10**9, 20.0, DELTA)]))
+    early, late = {"ended_at": LAST - 10**9}, {"ended_at": LAST + 2 * 10**9}
+    posted = [entry(1, **early, started_at=LAST - 2 * 10**9), entry(2, **late)]
+    put("genai_ledger", rows.frame("genai_ledger", posted))
+    assert completeness(store)["shop", "input_tokens", "gpt"] == (20, 20, "acme")

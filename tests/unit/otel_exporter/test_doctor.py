@@ -27,6 +27,7 @@ from otel_exporter.ingest import ingest_files
 from otel_exporter.litellm_api.directory import Directory
 from tests.corpus.cases import DATA
 from tests.litellm_books import spend_log
+from tests.unit.otel_exporter import test_doctor_completeness
 from tests.unit.otel_exporter.conftest import Tokentide
 
 CLIENTS = Path(__file__).parents[3] / "docs" / "clients"
@@ -472,6 +473,7 @@ def test_every_rule_is_tried() -> None:
         test_what_is_lost_is_found_with_its_mend,
         test_numbers_tell_what_is_missing,
         test_metrics_alone_are_no_calls,
+        test_doctor_completeness.test_what_should_have_arrived_is_found,
     )
     cases = [case for test in tests for mark in test.pytestmark for case in mark.args[1]]
     assert {rule.name for rule in RULES} <= {word for case in cases for word in case}
