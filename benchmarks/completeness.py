@@ -11,6 +11,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from clickhouse_schema import runner
@@ -57,9 +58,13 @@ def fill(store: Store, calls_a_day: int) -> None:
     for day in range(DAYS):
         words = {"DAY": first + day * 86400, "FIRST": first, "OFFSET": day * calls_a_day, "COUNT": calls_a_day}
         for statement in (_CALLS, _POINTS):
-            for word, value in {**words, "SERVICES": SERVICES}.items():
-                statement = statement.replace(word, str(value))
-            store.command(f"{statement} SETTINGS {settings}")
+            store.command(f"{_with(statement, {**words, 'SERVICES': SERVICES})} SETTINGS {settings}")
+
+
+def _with(statement: str, words: Mapping[str, int]) -> str:
+    for word, value in words.items():
+        statement = statement.replace(word, str(value))
+    return statement
 
 
 def measure(store: Store) -> None:

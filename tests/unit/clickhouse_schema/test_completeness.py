@@ -87,7 +87,7 @@ def lives(draw: st.DrawFn) -> list[Process]:
 @_SIMPLE
 @given(processes=lives(), table=st.sampled_from(TABLES), seed=st.integers(0, 2**32))
 def test_growth_is_what_was_counted(store: Store, put: Put, processes: list[Process], table: str, seed: int) -> None:
-    """Restarts, lost exports, repeated points, any order, either temporality: the growth is the sum of what was counted."""
+    """Restarts, lost exports, repeated points, any order, either temporality: growth is the sum of what was counted."""
     retention.keep(store, dict.fromkeys(retention.FAMILIES, 0))
     for each in TABLES:
         store.command(f"TRUNCATE TABLE otel.{each}")
@@ -189,7 +189,7 @@ def completeness(store: Store, within: str = _WITHIN) -> dict[tuple[str, str, st
 
 
 def test_seen_are_the_standing_calls_of_the_service(store: Store, put: Put) -> None:
-    """A reversed call is not seen, one that two services report is seen of each, the model is the counter's name of it."""
+    """A reversed call is not seen, one of two services is seen of each, the model has the counter's name."""
     table = "otel_metrics_histogram"
     put(table, rows.frame(table, [point(table, LAST - 1, LAST + HOUR // 2, 50.0, DELTA)]))
     gateway = {"application": "gateway", "source": "litellm.v2"}

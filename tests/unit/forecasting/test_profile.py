@@ -8,7 +8,7 @@ from forecasting import profile
 
 
 def test_one_accident_is_not_the_fullest_hour() -> None:
-    """Of seven days, the second fullest counts: one wild day changes nothing, two do, and less than a week is unknown."""
+    """Of seven days, the second fullest counts: one wild day changes nothing, two do; under a week it is unknown."""
     hours = np.ones(10 * 24)
     assert profile.fullest_hour(hours) == 1.0
     hours[-36:-30] = 50.0

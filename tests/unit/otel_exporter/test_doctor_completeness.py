@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -18,8 +17,10 @@ from otel_exporter.ingest import ingest_files
 
 NOW = datetime.now(UTC)
 #: Applications and keys that were used every hour of some days, until so many hours ago.
-_HABITS = """INSERT INTO otel.genai_ledger (call_key, started_at, ended_at, application, api_key_alias, tenant, status, version, sign)
-SELECT concat(habit.1, toString(number)) AS key, toDateTime64({now:DateTime('UTC')}, 9, 'UTC') - toIntervalHour(number + habit.2) AS at,
+_HABITS = """INSERT INTO otel.genai_ledger
+    (call_key, started_at, ended_at, application, api_key_alias, tenant, status, version, sign)
+SELECT concat(habit.1, toString(number)) AS key,
+    toDateTime64({now:DateTime('UTC')}, 9, 'UTC') - toIntervalHour(number + habit.2) AS at,
     at, habit.1, concat('key of ', habit.1), 'default', 'ok', sipHash64(key), 1
 FROM numbers(240) ARRAY JOIN [('silent', 20), ('present', 1)] AS habit"""
 
