@@ -155,7 +155,7 @@ CROSS JOIN (SELECT arrayJoin(['day', 'hour']) AS freq, arrayJoin(range(1, 15)) A
 _BUDGET = """
 INSERT INTO otel.genai_budget
 SELECT toDateTime($end, 'UTC') - toIntervalHour(hours), 'DEMO', b.1, b.2, 'month', 'UTC', toDateTime('2026-11-01', 'UTC'),
-  toDateTime('2026-12-01', 'UTC'), NULL, if(b.3 = 0, NULL, toDecimal128(b.3, 12)), 'ana', b.4, toDecimal128(b.5, 12), b.5 * 0.9, 1.1,
+  toDateTime('2026-12-01', 'UTC'), NULL, if(b.3 = 0, NULL, toDecimal128(b.3, 12)), 'ana', b.4, toDecimal128(b.5, 12), b.5 * 0.9, 1.1, b.5 / 50,
   b.5 * 1.2, b.5 * 1.4, b.5 * 1.7, [0., 0.1, 0.5, 0.9, 1.], arrayMap(x -> x * b.5, [1.1, 1.2, 1.4, 1.7, 2.]),
   if(b.3 = 0, NULL, 0.7), if(b.3 = 0, NULL, toDateTime('2026-11-26', 'UTC')), if(b.3 = 0, NULL, toDateTime('2026-11-24', 'UTC')),
   NULL, 'run-0', now64(3, 'UTC')
