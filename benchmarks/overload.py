@@ -37,7 +37,10 @@ class Report:
     answers: Counter[str] = field(default_factory=Counter)
     rss_before: int = 0
     rss_peak: int = 0
+    queue: int = 0  # bytes that wait to be committed when it is over
+    spool: int = 0  # bytes that wait for ClickHouse then
     recovered: float = 0.0
+    answered: list[float] = field(default_factory=list)  # how long each single span took after it
     restarts: int = 0
 
 
@@ -49,7 +52,8 @@ def overload(folder: Path, seconds: float, *options: str) -> Report:
         report.rss_before = report.rss_peak = serve.rss
         watch = _Watch(serve, report)
         asyncio.run(_open_loop(serve, report, seconds))
-        report.recovered = _recovery(serve)
+        report.queue, report.spool = (int(serve.metric(f"tokentide_{name}_bytes")) for name in ("queue", "spool"))
+        report.recovered = _recovery(serve, report)
         watch.stop()
         report.restarts = int(serve.process.poll() is not None)
     return report
@@ -111,13 +115,14 @@ async def _send(session: aiohttp.ClientSession, url: str, body: bytes, report: R
         report.answers[type(error).__name__] += 1
 
 
-def _recovery(serve: Serve) -> float:
+def _recovery(serve: Serve, report: Report) -> float:
     """Seconds until one span is acknowledged promptly again, three times in a row."""
     traffic, began, prompt = Traffic(1), time.monotonic(), 0
     while prompt < 3:
         asked = time.monotonic()
         status = serve.post(next(traffic))[0]
-        prompt = prompt + 1 if status == 200 and time.monotonic() - asked < _PROMPT else 0
+        report.answered.append(time.monotonic() - asked)
+        prompt = prompt + 1 if status == 200 and report.answered[-1] < _PROMPT else 0
         assert time.monotonic() - began < 300, "it does not recover"
     return time.monotonic() - began
 
@@ -149,6 +154,8 @@ def main(write: Callable[[str], object] = print) -> int:
     write(f"goodput {found.goodput:,.0f} spans/s = {found.goodput / found.capacity:.2f} of the capacity")
     write(f"answers {dict(found.answers)}")
     write(f"RSS {mib(found.rss_before)} before, {mib(found.rss_peak)} at most")
+    took = ", ".join(f"{seconds:.2f}" for seconds in found.answered[:10])
+    write(f"left over: {mib(found.queue)} to commit, {mib(found.spool)} to store; single spans took {took} s")
     write(f"prompt again after {found.recovered:.1f} s; died {found.restarts} times")
     return found.restarts
 

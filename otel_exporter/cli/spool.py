@@ -71,7 +71,7 @@ def _dead(directory: Path) -> Iterator[list[Any]]:
                 "dead",
                 letter.name,
                 _moment(said["at"]),
-                said.get("tenant"),
+                said.get("tenant") or None,
                 said["rows"],
                 letter.stat().st_size,
                 said["error"],

@@ -28,6 +28,17 @@ def test_nothing_is_missing() -> None:
     assert all(f"| `{column.name}` |" in pages["columns"] for column in CALL)
 
 
+def test_the_tests_that_are_named_exist() -> None:
+    """Every test that the page on faults names is there, under that name."""
+    text = (DOCS / "reliability.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
+    assert len(named) > 20
+    sources = {file: (DOCS.parent / file).read_text() for file, _ in named}
+    assert all(not name or f"def {name}(" in sources[file] for file, name in named)
+    alone = re.findall(r"`(test_\w+)`", text)
+    assert all(any(f"def {name}(" in source for source in sources.values()) for name in alone)
+
+
 def test_the_example_of_prices_loads(tmp_path: Path) -> None:
     """The YAML in the page on prices is a valid configuration."""
     block = re.search(r"```yaml\n(.*?)```", (DOCS / "prices.md").read_text(), re.DOTALL)
