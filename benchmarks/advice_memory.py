@@ -29,7 +29,8 @@ INSERT INTO otel.genai_ledger (tenant, call_key, request_key, attempt, started_a
     output_tokens, cost_usd, cost_source, gateway, handles, sources, posted_at, version, sign)
 SELECT 'default', concat('call-', toString(number)), concat('r-', toString(number)), 1,
     toDateTime64({begin:Int64}, 9, 'UTC')
-        + toIntervalMillisecond(intDiv(number * {days:Int64} * 86400000, {calls:Int64})) AS at, at + toIntervalSecond(1 + number % 9),
+        + toIntervalMillisecond(intDiv(number * {days:Int64} * 86400000, {calls:Int64})) AS at,
+    at + toIntervalSecond(1 + number % 9),
     concat('team-', toString(number % 12)), concat('user-', toString(number % 3000)),
     concat('session-', toString(intDiv(number, 8))), concat('app-', toString(number % 5)), 'openai', 'chat',
     if(number % 3 = 0, 'gpt-4o-mini', 'gpt-4o') AS name, name, name, number % 4 = 0, 'ok', 1500 + number % 900,
