@@ -2,8 +2,9 @@
 
     python -m benchmarks.burn [--seed 1] [--days 28]
 
-Real replays of the built-in rule, minute by minute. Spikes: five teams for each size, on a Tuesday from 14:00 to 18:00,
-each team's calls made up anew. Without: four weeks of teams that are hard to tell from a burn, and have no spike.
+Real replays of the built-in rule. Spikes, minute by minute: five teams for each size, on a Tuesday from 14:00 to 18:00,
+each team's calls made up anew. Without, every five minutes: four weeks of teams that are
+hard to tell from a burn, and have no spike.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from alerting.replay import Firing
@@ -40,7 +41,7 @@ _QUIET = {
 }
 
 
-def pages(seed: int, teams: Mapping[str, Team], since: datetime, until: datetime) -> list[Firing]:
+def pages(seed: int, teams: Mapping[str, Team], wish: Wish) -> list[Firing]:
     """What BudgetBurn would have paged."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -50,7 +51,7 @@ def pages(seed: int, teams: Mapping[str, Team], since: datetime, until: datetime
         settings = load(directory / "tokentide.yaml").settings
         groups, _ = alerts.groups(settings, alerts.rule_files(settings))
         burn = [Group(**{**vars(group), "rules": tuple(r for r in group.rules if _is_page(r))}) for group in groups]
-        return replayed(settings, burn, Wish(since, until, _MINUTE)).firings
+        return replayed(settings, burn, wish).firings
 
 
 def _is_page(rule: object) -> bool:
@@ -61,7 +62,8 @@ def spikes(seed: int) -> None:
     """Print minutes by size."""
     teams = {f"x{size}-{n}": Team(**_PLAIN, spike=size, spike_hours=4) for size in _SIZES for n in range(_EACH)}
     fired: dict[str, float] = {}
-    for one in pages(seed, teams, month.SPIKE - timedelta(hours=38), month.SPIKE + timedelta(hours=4)):
+    wish = Wish(month.SPIKE - timedelta(hours=38), month.SPIKE + timedelta(hours=4), _MINUTE)
+    for one in pages(seed, teams, wish):
         if one.since >= month.SPIKE:
             fired.setdefault(one.alert.labels["budget"], (one.since - month.SPIKE) / _MINUTE)
     print(f"{'spike':8}{'paged':>8}{'median':>8}{'slowest':>9}   minutes")
@@ -73,8 +75,8 @@ def spikes(seed: int) -> None:
 
 def quiet(seed: int, days: int) -> None:
     """Print pages a week by team."""
-    since = month.UNTIL - timedelta(days=days)
-    found = Counter(one.alert.labels["budget"] for one in pages(seed, _QUIET, since, month.UNTIL))
+    wish = Wish(month.UNTIL - timedelta(days=days), month.UNTIL, 5 * _MINUTE)
+    found = Counter(one.alert.labels["budget"] for one in pages(seed, _QUIET, wish))
     for team in _QUIET:
         print(f"{team:18}{found[team] / (days / 7):6.2f} pages a week")
 

@@ -88,7 +88,7 @@ def measure(case: Case) -> Result:
     began = _cpu()
     ours = forecast(
         Series(Key("", "", "total", case.name), case.frequency, START, case.train),
-        Wish(horizon, prophet=case.frequency is DAY),
+        Wish(horizon, prophet=case.frequency == DAY),
     )
     score("ours", ours.middle, began)
     inside = tuple(scores.coverage(case.test, *ours.interval(level)) for level in LEVELS)
@@ -96,7 +96,7 @@ def measure(case: Case) -> Result:
 
 
 def _models(frequency: Frequency) -> tuple[Model, ...]:
-    house = (*HOUSE, LOG_MSTL, ETS, THETA) if frequency is HOUR else (*HOUSE_BY_DAY, AR, AR_CHANGES)
+    house = (*HOUSE, LOG_MSTL, ETS, THETA) if frequency == HOUR else (*HOUSE_BY_DAY, AR, AR_CHANGES)
     return (DefaultProphet(), PROPHET, *house)
 
 
