@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 _PATIENCE: Final = 120.0
+_CHANCE: Final = random.SystemRandom()
 
 
 class Process:
@@ -62,10 +64,15 @@ class Process:
 
 
 def free_port() -> int:
-    """A port nobody has at this moment."""
-    with closing(socket.socket()) as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
+    """A port nobody has at this moment, and that no connection gets by chance before it is listened on.
+
+    Systems give connections ports from 32768 (Linux) or 49152 on, so this takes one below.
+    """
+    while True:
+        port = _CHANCE.randrange(10_240, 32_768)
+        with closing(socket.socket()) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def listens(port: int) -> bool:

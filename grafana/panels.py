@@ -43,6 +43,8 @@ FEATURES: Final = {
     "self-monitoring": "Tokentide's own metrics, which `serve` writes unless self_monitoring.enabled is off",
     "trace": "calls that arrive as spans",
     "comparison": "tokentide compare litellm",
+    "counters": "metrics that count calls or tokens, Tokentide's callback in LiteLLM, or an import",
+    "silence": "applications or keys that used to send regularly",
 }
 _FILLED_BY: Final = re.compile(r"\n\nFilled by: (.+)\.$")
 

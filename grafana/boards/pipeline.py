@@ -6,7 +6,7 @@ from typing import Final
 
 from grafana.board import Board
 from grafana.panels import address, lines, number, row, rows
-from grafana.sql import hours, ledger, named
+from grafana.sql import chosen, hours, ledger, named
 
 _LAG: Final = "dateDiff('millisecond', e.ended_at, e.posted_at)"
 
@@ -64,6 +64,34 @@ SELECT if(e.merged_by = '', 'seen once', toString(e.merged_by)) AS joined_by, e.
 GROUP BY joined_by, observations, seen_by
 HAVING calls > 0
 ORDER BY observations DESC, calls DESC
+LIMIT 100"""
+
+#: What senders' own counters say beside what arrived; a sender is an application to the variables.
+_COMPARED: Final = f"""FROM otel.genai_completeness(
+  since = greatest($__fromTime, $__toTime - INTERVAL 2 DAY), until = $__toTime) AS c
+WHERE {chosen("c", "tenant", "model")}
+  AND $__conditionalAll({named("c.source")} IN (${{application:singlequote}}), $application)"""
+_EXPECTED: Final = f"""
+SELECT {named("c.source")} AS sender, c.measure AS measure, c.counted_by AS counted_by, toFloat64(sum(c.expected)) AS expected,
+  toFloat64(sum(c.seen)) AS seen, toFloat64(sum(c.missing)) AS missing, seen / nullIf(expected, 0) AS share
+{_COMPARED}
+GROUP BY sender, measure, counted_by
+HAVING expected > 0
+ORDER BY share, sender, measure"""
+_MISSING: Final = f"""
+SELECT c.hour AS time, {named("c.source")} AS sender, toFloat64(sum(c.missing)) AS missing
+{_COMPARED}
+  AND c.measure IN ('calls', 'failed_calls', 'attempts')
+GROUP BY time, sender
+ORDER BY time, sender"""
+_SILENT: Final = f"""
+SELECT s.kind AS kind, s.name AS name, s.last_active AS last_active, s.silent_hours * 3600 AS silent,
+  s.usual_gap_hours * 3600 AS longest_pause, s.times AS times, s.calls AS calls
+FROM otel.genai_silence(now = $__toTime) AS s
+WHERE {chosen("s", "tenant")}
+  AND $__conditionalAll(s.kind = 'application' AND {named("s.name")} IN (${{application:singlequote}}), $application)
+  AND s.times >= 3 AND s.active_hours >= 10 AND s.last_active >= s.first_active + INTERVAL 7 DAY
+ORDER BY calls DESC
 LIMIT 100"""
 
 BOARD: Final = Board(
@@ -151,6 +179,37 @@ BOARD: Final = Board(
             {"unpriced": "short", "last_hour": "dateTimeFromNow"},
             width=12,
             needs=["unpriced"],
+        ),
+        row("Did everything arrive"),
+        rows(
+            "Expected and seen",
+            "What senders counted themselves, and what of it is in the ledger. Below 100 %: sampled, or lost on the way. How it is known: docs/completeness.md.",
+            _EXPECTED,
+            {"expected": "short", "seen": "short", "missing": "short", "share": "percentunit"},
+            width=12,
+            needs=["counters"],
+        ),
+        lines(
+            "Calls that did not arrive",
+            "Counted by the sender and not in the ledger, by hour. Below zero: the sender's counter comes later than its calls, or leaves some out.",
+            _MISSING,
+            "short",
+            by="sender",
+            style="bars",
+            needs=["counters"],
+        ),
+        rows(
+            "Fell silent",
+            "Who sent regularly in the two weeks before the end of the time range, and pauses now for three times the longest pause before.",
+            _SILENT,
+            {
+                "last_active": "dateTimeAsIso",
+                "silent": "s",
+                "longest_pause": "s",
+                "times": "short",
+                "calls": "short",
+            },
+            needs=["silence"],
         ),
         row("How calls were joined"),
         rows(

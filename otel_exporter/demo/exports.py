@@ -6,14 +6,16 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Histogram
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
 
 from otel_exporter.demo.history import Call, Refusal
@@ -21,7 +23,7 @@ from otel_exporter.demo.history import Call, Refusal
 #: A call, and what its reporter says it cost.
 Told = tuple[Call, float | None]
 #: Dollars a team's key may spend in a month, of which the gateway tells with every call.
-BUDGETS: Final = {"support": 1.0, "search": 2.0, "research": 5.0, "checkout": 0.5}
+BUDGETS: Final = {"support": 1.0, "search": 2.0, "research": 5.0, "checkout": 0.5, "community": 1.0}
 _AT_ONCE: Final = 256
 _TOKENS_A_MINUTE: Final = 200_000
 
@@ -46,6 +48,42 @@ def logs(history: Sequence[Told]) -> Iterator[bytes]:
             scope.scope.name = "com.anthropic.claude_code.events"
             scope.log_records.append(_event(call, cost))
         yield request.SerializeToString()
+
+
+def metrics(history: Iterable[Call]) -> Iterator[bytes]:
+    """The agents' own counters of calls, one point an hour in which they grew: of those that no span tells of, too."""
+    series: dict[tuple[str, str, bool], list[Call]] = defaultdict(list)
+    for call in history:
+        if call.reporter == "agent":
+            series[call.application, call.model, call.failed].append(call)
+    request = ExportMetricsServiceRequest()
+    for (application, model, failed), counted in series.items():
+        block = request.resource_metrics.add()
+        block.resource.attributes.extend(_attributes({"service.name": application, "demo": True}))
+        scope = block.scope_metrics.add()
+        scope.scope.name = "opentelemetry.instrumentation.openai_v2"
+        histogram = scope.metrics.add(name="gen_ai.client.operation.duration", unit="s").histogram
+        histogram.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+        said = {"gen_ai.operation.name": "chat", "gen_ai.request.model": model}
+        _count(histogram, counted, said | ({"error.type": "openai.RateLimitError"} if failed else {}))
+    yield request.SerializeToString()
+
+
+def _count(histogram: Histogram, counted: Sequence[Call], said: Mapping[str, object]) -> None:
+    """One cumulative series from the hour of its first call."""
+    began = _hour(counted[0])
+    calls, seconds = 0, 0.0
+    for _, group in groupby(counted, _hour):
+        of_hour = list(group)
+        calls, seconds = calls + len(of_hour), seconds + sum(call.seconds for call in of_hour)
+        last = max(call.at + timedelta(seconds=call.seconds) for call in of_hour)
+        point = histogram.data_points.add(count=calls, sum=seconds, time_unix_nano=_nanoseconds(last))
+        point.start_time_unix_nano = _nanoseconds(began)
+        point.attributes.extend(_attributes(said))
+
+
+def _hour(call: Call) -> datetime:
+    return call.at.replace(minute=0, second=0, microsecond=0)
 
 
 def booked(history: Sequence[Told]) -> Iterator[tuple[str, str, str, str, str, str, bool]]:
@@ -148,7 +186,7 @@ def _refused(refusal: Refusal) -> ResourceSpans:
         "error.type": refusal.error,
         "error.code": str(refusal.code),
     }
-    start = int(refusal.at.timestamp() * 1e9)
+    start = _nanoseconds(refusal.at)
     span = Span(
         trace_id=seed[:16],
         span_id=seed[16:24],
@@ -221,7 +259,7 @@ def _event(call: Call, cost: float | None) -> LogRecord:
             "cache_creation_tokens": 0,
             "cost_usd": cost or 0.0,
         }
-    done = int((call.at.timestamp() + call.seconds) * 1e9)
+    done = _nanoseconds(call.at + timedelta(seconds=call.seconds))
     body = AnyValue(string_value=f"claude_code.{said['event.name']}")
     return LogRecord(time_unix_nano=done, observed_time_unix_nano=done, body=body, attributes=_attributes(said))
 
@@ -259,8 +297,8 @@ def _span(
         parent_span_id=parent,
         name=name,
         kind=Span.SPAN_KIND_CLIENT if calling else Span.SPAN_KIND_INTERNAL,
-        start_time_unix_nano=int(call.at.timestamp() * 1e9),
-        end_time_unix_nano=int((until.at.timestamp() + until.seconds) * 1e9),
+        start_time_unix_nano=_nanoseconds(call.at),
+        end_time_unix_nano=_nanoseconds(until.at + timedelta(seconds=until.seconds)),
         attributes=_attributes(said),
         status=Status(code=Status.STATUS_CODE_ERROR if until.failed else Status.STATUS_CODE_OK),
     )
@@ -273,6 +311,10 @@ def _resource(said: Mapping[str, object], scope: str, *spans: Span) -> ResourceS
     inside.scope.name = scope
     inside.spans.extend(spans)
     return block
+
+
+def _nanoseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1e9)
 
 
 def _attributes(said: Mapping[str, object]) -> list[KeyValue]:

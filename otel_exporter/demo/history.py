@@ -2,7 +2,7 @@
 
 Deterministic for a given last hour: seasons of day and week, a nightly batch, a migration from one model to another,
 failures with retries and fallbacks, both kinds of caching, agents, a coding agent, one model nobody has a price for,
-and one runaway afternoon.
+one runaway afternoon, spans that a sampler withheld, and an application that fell silent.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 #: Who reports a call: the gateway, an instrumented application, a coding agent's log.
 Reporter = Literal["gateway", "agent", "coding agent"]
+Season = Literal["office", "night", "always"]
 UNPRICED: Final = "acme-internal-7b"
 _SONNET: Final = "claude-sonnet-4-5-20250929"
 #: The runaway afternoon: this team's calls, so many times as usual, days before the end.
@@ -49,6 +50,8 @@ class Call:
     cache_hit: bool = False
     guarded: bool = False
     session: str = ""
+    #: Its span was sampled away: nothing but the application's own counter knows of it.
+    withheld: bool = False
 
     @property
     def embedding(self) -> bool:
@@ -81,7 +84,9 @@ class Habit:
     answer: int
     cached_share: float = 0.0
     repeated_share: float = 0.0
-    nightly: bool = False
+    withheld_share: float = 0.0
+    season: Season = "office"
+    silent_for: timedelta = timedelta(0)
     guarded: bool = False
     reporter: Reporter = "gateway"
     moves_to: tuple[str, str] | None = None
@@ -105,9 +110,20 @@ HABITS: Final = (
         falls_back_to="gpt-4o-mini",
     ),
     Habit("search", "shop-search", ("eve",), "openai", "text-embedding-3-small", 4, 400, 0, repeated_share=0.2),
-    Habit("research", "nightly-eval", ("ivy",), "openai", "gpt-4o-mini", 40, 2500, 400, nightly=True),
+    Habit("research", "nightly-eval", ("ivy",), "openai", "gpt-4o-mini", 40, 2500, 400, season="night"),
     Habit("checkout", "fraud-notes", ("joe",), "openai", UNPRICED, 0.3, 600, 90),
-    Habit("mobile", "travel-app", ("kim", "lea"), "openai", "gpt-4o-mini", 2, 700, 150, reporter="agent"),
+    Habit(
+        "mobile",
+        "travel-app",
+        ("kim", "lea"),
+        "openai",
+        "gpt-4o-mini",
+        2,
+        700,
+        150,
+        withheld_share=0.1,
+        reporter="agent",
+    ),
     Habit(
         "engineering",
         "claude-code",
@@ -119,6 +135,18 @@ HABITS: Final = (
         700,
         cached_share=0.9,
         reporter="coding agent",
+    ),
+    Habit(
+        "community",
+        "comment-filter",
+        ("pat",),
+        "openai",
+        "gpt-4o-mini",
+        1,
+        300,
+        4,
+        season="always",
+        silent_for=timedelta(hours=6),
     ),
 )
 
@@ -161,7 +189,9 @@ def refusals(last_hour: datetime, days: int) -> Iterator[Refusal]:
 
 
 def _moments(rng: random.Random, habit: Habit, moment: datetime, left: float) -> list[datetime]:
-    expected = habit.per_hour * _season(moment, nightly=habit.nightly)
+    if timedelta(days=left) < habit.silent_for:
+        return []
+    expected = habit.per_hour * _share_of_peak(moment, habit.season)
     day, hours, times = _RUNAWAY
     if habit.team == RUNAWAY_TEAM and day <= left < day + 1 and moment.hour in hours:
         expected = habit.per_hour * times
@@ -169,8 +199,10 @@ def _moments(rng: random.Random, habit: Habit, moment: datetime, left: float) ->
     return sorted(moment + timedelta(seconds=rng.uniform(0, 3590)) for _ in range(count))
 
 
-def _season(moment: datetime, *, nightly: bool) -> float:
-    if nightly:
+def _share_of_peak(moment: datetime, season: Season) -> float:
+    if season == "always":
+        return 1.0
+    if season == "night":
         return 1.0 if moment.hour == 2 else 0.0
     office = max(0.05, 1 - abs(moment.hour - 13) / 8)
     return office * (0.3 if moment.weekday() >= 5 else 1.0)
@@ -199,6 +231,7 @@ def _call(rng: random.Random, habit: Habit, at: datetime, left: float, request: 
         streamed=habit.answer > 0 and rng.random() < 0.5,
         cache_hit=rng.random() < habit.repeated_share,
         guarded=habit.guarded,
+        withheld=rng.random() < habit.withheld_share,
         session=f"{user}-{at:%m%d}-{at.hour // 4}" if habit.reporter != "gateway" else "",
     )
 

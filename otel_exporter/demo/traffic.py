@@ -56,12 +56,15 @@ class Sent:
 
 def _send_history(endpoint: str, days: int, sent: Sent) -> None:
     last_hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    told = [(call, _told(call, sent)) for call in history.calls(last_hour, days)]
+    made = list(history.calls(last_hour, days))
+    told = [(call, _told(call, sent)) for call in made if not call.withheld]
     sent.books = list(exports.booked(told))
     for body in exports.traces(told, history.refusals(last_hour, days)):
         _post(f"{endpoint}/v1/traces", body)
     for body in exports.logs(told):
         _post(f"{endpoint}/v1/logs", body)
+    for body in exports.metrics(made):
+        _post(f"{endpoint}/v1/metrics", body)
 
 
 def _told(call: history.Call, sent: Sent) -> float | None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.process import free_port
 from benchmarks.stress import Serve, Traffic, serving, wait_for
 from tests.crash.engine import Engine
-from tests.e2e.collector import free_port
 from tests.e2e.house import tokentide
 
 pytestmark = [pytest.mark.e2e, pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(600)]

@@ -20,6 +20,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from benchmarks.process import free_port
 from processors.batch import Signal
 from tests.e2e.house import PATIENCE, outside
 from tests.wire.receivers_door import RecordingSink, door
@@ -52,13 +53,6 @@ def _built() -> str:
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     name = f"otelcol-{version[1].decode()}-{hashlib.sha256(recipe).hexdigest()[:8]}"
     return str(Path(cache) / "tokentide-tests" / name)
-
-
-def free_port() -> int:
-    """A port nobody has at this moment."""
-    with closing(socket.socket()) as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
 
 
 class Collector:

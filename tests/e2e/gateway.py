@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Any, Final
 
 import pytest
 
+from benchmarks.process import free_port
 from tests.e2e.house import PATIENCE, outside
 
 VARIABLE: Final = "TEST_LITELLM_PROXY"
@@ -98,7 +98,7 @@ def proxy(
     command = program()
     directory.mkdir(exist_ok=True)
     _configure(directory, upstream, config or {}, custom_auth=custom_auth)
-    port = _free_port()
+    port = free_port()
     environment = outside(
         LITELLM_MASTER_KEY=MASTER_KEY,
         LITELLM_LOCAL_MODEL_COST_MAP="True",
@@ -158,9 +158,3 @@ def _is_alive(address: str) -> bool:
             return connection.getresponse().status == 200
     except OSError:
         return False
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

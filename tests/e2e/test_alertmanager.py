@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.alertmanagers import NEEDS, Alertmanager, Sink, free_port, running, sink
+from benchmarks.process import free_port
+from tests.e2e.alertmanagers import NEEDS, Alertmanager, Sink, running, sink
 from tests.e2e.house import House, serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, NEEDS]

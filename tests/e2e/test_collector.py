@@ -22,12 +22,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from benchmarks.process import free_port
 from otel_exporter.decode import Decoder
 from processors.batch import Signal
 from processors.normalise import Normalise
 from tests.certificates import Authority
 from tests.corpus.cases import DATA
-from tests.e2e.collector import BASE, RECIPE, Collector, Cutting, Recorder, binary, free_port
+from tests.e2e.collector import BASE, RECIPE, Collector, Cutting, Recorder, binary
 from tests.e2e.house import PATIENCE, PROTOBUF, House, outside, serving
 
 # The first test may have to build the Collector.

@@ -16,9 +16,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+from benchmarks.process import free_port
 from otel_exporter.failpoints import VARIABLE
 from tests.crash.engine import Engine
-from tests.e2e.collector import Collector, free_port
+from tests.e2e.collector import Collector
 from tests.e2e.house import TOKENTIDE, outside
 
 TOKEN: Final = "ledger-test"

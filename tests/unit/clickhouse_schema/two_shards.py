@@ -23,6 +23,7 @@ ENTRIES = """
 INSERT INTO shard.genai_ledger (tenant, call_key, version, sign, started_at, ended_at, status, model, team, cost_usd)
 SELECT 't', toString(number), number, 1, now64(9) - number, now64(9), 'ok', 'm', 'a', 0.5 FROM numbers({calls})
 """
+_STRETCH = "(since = '2026-01-01 00:00:00', until = '2026-01-02 00:00:00')"
 
 
 def main(folder: Path, calls: int) -> None:
@@ -58,7 +59,10 @@ def main(folder: Path, calls: int) -> None:
 def _given(name: str) -> str:
     return {
         "otel_traces_with_content": "(trace_id = 'x')",
-        "otel_logs_with_content": "(since = '2026-01-01', until = '2026-01-02')",
+        "otel_logs_with_content": _STRETCH,
+        "genai_counted": _STRETCH,
+        "genai_completeness": _STRETCH,
+        "genai_silence": "(now = '2026-01-02')",
     }.get(name, "")
 
 
