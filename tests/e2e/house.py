@@ -125,6 +125,14 @@ class House:
             time.sleep(0.2)
         return rows
 
+    def wait_for_metric(self, line: str) -> str:
+        """All metrics, once they say this: a job is counted after what it wrote can be seen."""
+        until = time.monotonic() + PATIENCE
+        while line not in (metrics := self.get("/metrics")[1]):
+            assert time.monotonic() < until, f"never {line}: {metrics}"
+            time.sleep(0.2)
+        return metrics
+
     def stop(self) -> None:
         """SIGTERM; it must store everything and end well."""
         self.process.send_signal(signal.SIGTERM)

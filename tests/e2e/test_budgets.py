@@ -58,9 +58,8 @@ def test_serve_keeps_an_eye_on_budgets(data: Path) -> None:
         table = tokentide("budgets", "--data-dir", data, cwd=data)
         assert "search" in table.stdout and "week to" in table.stdout
         house.wait_for("SELECT 1 FROM genai_forecast WHERE freq = 'hour' LIMIT 1")
-        _, metrics = house.get("/metrics")
+        metrics = house.wait_for_metric('tokentide_job_runs_total{outcome="ok",task="budgets"}')
         assert 'tokentide_budgets{source="gateway"} 1.0' in metrics
-        assert 'tokentide_job_runs_total{outcome="ok",task="budgets"}' in metrics
         assert 'outcome="failed",task="budgets"' not in metrics
 
 
@@ -69,6 +68,5 @@ def test_both_jobs_can_be_switched_off(data: Path) -> None:
     variables = {"TOKENTIDE_FORECAST__SCHEDULED": "false", "TOKENTIDE_FORECAST__OUTLOOK_MINUTES": "0"}
     with serving(data, **variables) as house:
         house.wait_for("SELECT 1 FROM alert_state LIMIT 1")
-        _, metrics = house.get("/metrics")
-        assert 'task="alerts/' in metrics
+        metrics = house.wait_for_metric('task="alerts/')
         assert 'task="forecast"' not in metrics and 'task="budgets"' not in metrics
