@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
 
@@ -119,6 +121,38 @@ def test_groups_are_as_large_as_can_be_acknowledged_in_time() -> None:
         assert len(gate.groups[1]) == 2
         gate.go.release(1000)
         assert [future.result(timeout=60) for future in futures] == [None] * 6
+
+
+def test_senders_that_are_answered_together_are_committed_together_again() -> None:
+    """Whoever was answered with others and sends again shares the next group with them: none is a group of its own."""
+    gate, senders, rounds = Gate(), 4, 5
+
+    def send_again(pipeline: Pipeline, sender: int) -> None:
+        for number in range(1, 1 + rounds):
+            time.sleep(0.002 * sender)  # they are not back at once
+            pipeline.submit(request(100 * sender + number, 400)).result(timeout=60)
+
+    with running(gate, ack_seconds=5.0) as pipeline, ThreadPoolExecutor(senders) as threads:
+        pipeline.submit(request(0, 4))
+        assert gate.begun.acquire(timeout=60)  # all of them wait behind the first
+        sending = [threads.submit(send_again, pipeline, sender) for sender in range(senders)]
+        while len(pipeline._waiting) < senders:
+            time.sleep(0.001)
+        for _ in range(1 + rounds):
+            time.sleep(0.3)  # a group takes its time, and part of that is what the next one waits for them
+            gate.go.release()
+        assert [each.result(timeout=60) for each in sending] == [None] * senders
+    assert [len(group) for group in gate.groups] == [1] + [senders] * rounds
+
+
+def test_a_sender_alone_waits_for_nobody() -> None:
+    """After a group of one with nobody behind it, the next one begins at once."""
+    gate = Gate()
+    gate.go.release(1000)
+    with running(gate, ack_seconds=5.0) as pipeline:
+        for number in range(5):
+            pipeline.submit(request(number, 400)).result(timeout=60)
+            assert pipeline._moment == 0.0
 
 
 def test_the_pace_follows_what_is_measured() -> None:
