@@ -40,19 +40,21 @@ def main() -> None:
     chosen = parser.parse_args()
     InClickHouse.tables = chosen.tables
     lines = []
-    for content in CASES:
-        ours = measured(Ours, content, chosen.spans)
-        killed = lost_when_killed(Ours, content)
-        print(f"tokentide content={content} lost_in_overload={ours.lost} lost_in_kill={killed}", flush=True)
-        lines += [line for name in chosen.peers if (line := _against(PEERS[name], content, chosen.spans, ours))]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        home = Path(name)
+        for content in CASES:
+            ours = measured(home, Ours, content, chosen.spans)
+            killed = lost_when_killed(home, Ours, content)
+            print(f"tokentide content={content} lost_in_overload={ours.lost} lost_in_kill={killed}", flush=True)
+            lines += [_against(home, PEERS[name], content, chosen.spans, ours) for name in chosen.peers]
     print(*lines, sep="\n")
 
 
-def _against(peer: type[Contender], content: str, spans: int, ours: Result) -> str:
+def _against(home: Path, peer: type[Contender], content: str, spans: int, ours: Result) -> str:
     """The last line's words about one peer."""
     try:
-        theirs = measured(peer, content, spans // 10 if peer.name == "phoenix" else spans)
-        killed = lost_when_killed(peer, content)
+        theirs = measured(home, peer, content, spans // 10 if peer.name == "phoenix" else spans)
+        killed = lost_when_killed(home, peer, content)
     except NotInstalled as missing:
         return f"{peer.name} content={content} not installed: {missing}"
     except RuntimeError as failed:
@@ -63,11 +65,11 @@ def _against(peer: type[Contender], content: str, spans: int, ours: Result) -> s
     )
 
 
-def measured(kind: type[Contender], content: str, spans: int) -> Result:
+def measured(home: Path, kind: type[Contender], content: str, spans: int) -> Result:
     """Warm up, then everything from the first request to the last row that can be read."""
     size = CASES[content][1]
     bodies = list(traffic.requests(spans // SPANS_PER_REQUEST, SPANS_PER_REQUEST, content_bytes=size))
-    with _running(kind, content) as contender:
+    with _running(home, kind, content) as contender:
         before_that = traffic.requests(8, SPANS_PER_REQUEST, content_bytes=size, seed=1)
         warm = send(contender.port, before_that, SPANS_PER_REQUEST)
         _settle(contender, warm.acknowledged)
@@ -93,13 +95,13 @@ def measured(kind: type[Contender], content: str, spans: int) -> Result:
     return Result(number / seconds, number / cpu, warm.acknowledged + sent.acknowledged - stored)
 
 
-def lost_when_killed(kind: type[Contender], content: str) -> int:
+def lost_when_killed(home: Path, kind: type[Contender], content: str) -> int:
     """Acknowledged spans that are never seen again after kill -9 of who acknowledged them, and a new start.
 
     One request is in flight, so at most one was stored without an acknowledgement and hides a lost one.
     """
     bodies = traffic.requests(20, SPANS_PER_REQUEST, content_bytes=CASES[content][1], seed=3)
-    with _running(kind, content) as contender:
+    with _running(home, kind, content) as contender:
         sent = send(contender.port, bodies, SPANS_PER_REQUEST, in_flight=1)
         contender.kill()
         contender.start()
@@ -108,14 +110,14 @@ def lost_when_killed(kind: type[Contender], content: str) -> int:
 
 
 @contextmanager
-def _running(kind: type[Contender], content: str) -> Iterator[Contender]:
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        contender = kind(Path(folder), CASES[content][0])
-        try:
-            contender.start()
-            yield contender
-        finally:
-            contender.stop()
+def _running(home: Path, kind: type[Contender], content: str) -> Iterator[Contender]:
+    """In a folder of its own, which stays: ext4 is slow at making files for minutes after many were deleted."""
+    contender = kind(Path(tempfile.mkdtemp(dir=home)), CASES[content][0])
+    try:
+        contender.start()
+        yield contender
+    finally:
+        contender.stop()
 
 
 def _settle(contender: Contender, expected: int) -> tuple[int, float]:
