@@ -78,8 +78,8 @@ bench: $(DEV)  ## Measure throughput, stages, memory, ack latency
 	@$(BIN)/python -m benchmarks.ack_latency
 	@$(BIN)/python -m benchmarks.redaction
 
-bench-peers: $(DEV)  ## Beside the Collector, rotel and Phoenix (benchmarks/peers/install.sh): PEERS="collector rotel" SPANS=100000
-	@$(BIN)/python -m benchmarks.peers $(PEERS) --spans $(or $(SPANS),100000)
+bench-peers: $(DEV)  ## Beside the Collector, rotel and Phoenix (benchmarks/peers/install.sh): PEERS="collector rotel" SPANS=100000 ROUNDS=3
+	@$(BIN)/python -m benchmarks.peers $(PEERS) --spans $(or $(SPANS),100000) --rounds $(or $(ROUNDS),1)
 
 bench-forecast: $(DEV)  ## Measure forecasts on DATA=<M4 series as CSV> (EVERY=5: each fifth)
 	@test -n "$(DATA)" || { echo "usage: make bench-forecast DATA=path/to/hourly.csv"; exit 2; }

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -37,23 +37,24 @@ def main() -> None:
     parser.add_argument("peers", nargs="*", default=list(PEERS), help=f"of {', '.join(PEERS)}; all")
     parser.add_argument("--spans", type=int, default=100_000, help="a case (a tenth of it for phoenix)")
     parser.add_argument("--tables", choices=("collector", "ours"), default="collector", help="what peers write into")
+    parser.add_argument("--rounds", type=int, default=1, help="of each case for each; the median counts")
     chosen = parser.parse_args()
     InClickHouse.tables = chosen.tables
     lines = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         home = Path(name)
         for content in CASES:
-            ours = measured(home, Ours, content, chosen.spans)
+            ours = typical(home, Ours, content, chosen)
             killed = lost_when_killed(home, Ours, content)
             print(f"tokentide content={content} lost_in_overload={ours.lost} lost_in_kill={killed}", flush=True)
-            lines += [_against(home, PEERS[name], content, chosen.spans, ours) for name in chosen.peers]
+            lines += [_against(home, PEERS[name], content, chosen, ours) for name in chosen.peers]
     print(*lines, sep="\n")
 
 
-def _against(home: Path, peer: type[Contender], content: str, spans: int, ours: Result) -> str:
+def _against(home: Path, peer: type[Contender], content: str, chosen: argparse.Namespace, ours: Result) -> str:
     """The last line's words about one peer."""
     try:
-        theirs = measured(home, peer, content, spans // 10 if peer.name == "phoenix" else spans)
+        theirs = typical(home, peer, content, chosen)
         killed = lost_when_killed(home, peer, content)
     except NotInstalled as missing:
         return f"{peer.name} content={content} not installed: {missing}"
@@ -63,6 +64,14 @@ def _against(home: Path, peer: type[Contender], content: str, spans: int, ours: 
         f"{peer.name} content={content} ratio_cpu={ours.per_cpu_second / theirs.per_cpu_second:.2f} "
         f"ratio_wall={ours.per_second / theirs.per_second:.2f} lost={killed} lost_in_overload={theirs.lost}"
     )
+
+
+def typical(home: Path, kind: type[Contender], content: str, chosen: argparse.Namespace) -> Result:
+    """The median of the rounds, by CPU; of what was lost, all."""
+    spans = chosen.spans // 10 if kind.name == "phoenix" else chosen.spans
+    rounds = [measured(home, kind, content, spans) for _ in range(chosen.rounds)]
+    middle = sorted(rounds, key=lambda result: result.per_cpu_second)[len(rounds) // 2]
+    return replace(middle, lost=sum(result.lost for result in rounds))
 
 
 def measured(home: Path, kind: type[Contender], content: str, spans: int) -> Result:

@@ -18,7 +18,7 @@ from otel_exporter.alerts import unbounded
 
 _SINCE = datetime(2026, 10, 12, tzinfo=UTC)
 _SPAN = _SINCE + timedelta(hours=4), _SINCE + timedelta(hours=24)
-_STEP = timedelta(minutes=20)
+_STEP = timedelta(minutes=30)
 _TABLES = ("genai_ledger", "genai_rollup_minute", "genai_rollup_hour", "genai_budget", "genai_limits", "genai_anomaly")
 #: Nine days of two applications, one of which stops at noon and loses its prices before that; errors for an hour; a
 #: session and a team that go wild.

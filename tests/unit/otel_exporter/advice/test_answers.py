@@ -333,7 +333,7 @@ def in_parts(calls: pl.DataFrame, hours: int, prompts: pl.DataFrame) -> list[Chu
     return parts
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=20)
 @given(month(), st.integers(1, 30), st.data())
 def test_hours_at_a_time_are_the_whole(calls: pl.DataFrame, hours: int, data: st.DataObject) -> None:
     """Whatever stretches a history is read in, advice, what-if and budgets say what they say of all of it at once."""
