@@ -42,8 +42,8 @@ class Family:
         meaning: one line for the documents.
         pattern: what is replaced (all but the groups named above).
         reach: where it is looked for.
-        literals: every match contains one of these, in this spelling. All families' literals are searched in one pass.
-        hint: where there are no literals: a cheap pattern found in (or around) every match.
+        literals: what a match contains, in this spelling. All families' literals are searched in a few passes.
+        hint: a cheap pattern found in (or around) every match that has none of the literals.
         valid: how many leading characters of a match are the real thing (0: none), where a pattern cannot tell.
         nested: a match that is not valid may hide a valid one, so it is searched again from its second character.
         redacts: text -> what must become of it. A ``¦`` in the text is taken out before use: it keeps the made-up

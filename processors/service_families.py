@@ -16,7 +16,8 @@ SERVICES: Final[tuple[Family, ...]] = (
         pattern=_START + r"(?:csk-[a-z0-9]{40,}|fw_[A-Za-z0-9]{20,}|tgp_v1_[A-Za-z0-9_-]{30,}|jina_[A-Za-z0-9_-]{40,}"
         r"|llx-[A-Za-z0-9]{40,}|sk_[0-9a-f]{40,}|fc-[0-9a-f]{32}|ABSK[A-Za-z0-9+/]{60,}={0,2}"
         r"|bedrock-api-key-[A-Za-z0-9+/=]{40,})",
-        literals=("csk-", "fw_", "tgp_v1_", "jina_", "llx-", "sk_", "fc-", "ABSK", "bedrock-api-key-"),
+        literals=("csk-", "fw_", "tgp_v1_", "jina_", "llx-", "sk_", "ABSK", "bedrock-api-key-"),
+        hint="fc-[0-9a-f]{32}",  # no literal: one UUID in sixty has an "fc-"
         redacts={
             "csk-¦" + "a1b2" * 12: "[REDACTED:model_provider_key]",
             "fw_¦3ZabcdefghijABCDEFGHIJ01": "[REDACTED:model_provider_key]",
