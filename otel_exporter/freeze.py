@@ -47,7 +47,7 @@ class Bounds:
     """How much one batch and one file may hold. The first segment is always taken, whatever its size."""
 
     batch_rows: int = 500_000
-    batch_bytes: int = 32 * 2**20  # in memory
+    batch_bytes: int = 64 * 2**20  # in memory
     file_rows: int = 900_000  # ClickHouse cuts blocks at 1,048,449
     file_bytes: int = 150 * 2**20  # in memory
     file_partitions: int = 50  # ClickHouse refuses more than 100 in one block
