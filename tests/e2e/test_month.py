@@ -12,7 +12,7 @@ import pytest
 from tests.e2e import month
 from tests.e2e.house import tokentide
 
-pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(3600)]
 _WEEKS = (month.UNTIL - month.SINCE) / timedelta(weeks=1)
 
 
@@ -41,7 +41,7 @@ def test_a_month_of_alerts(tmp_path: Path) -> None:
 def _replayed(directory: Path) -> list[dict[str, Any]]:
     span = ("--replay", "30d", "--until", f"{month.UNTIL:%Y-%m-%d}", "--step", "1m", "--format", "json")
     where = ("--config", directory / "tokentide.yaml", "--data-dir", directory / "data")
-    ran = tokentide("alerts", "test", *span, *where, cwd=directory, patience=1000)
+    ran = tokentide("alerts", "test", *span, *where, cwd=directory, patience=3400)
     assert ran.returncode == 0, ran.stderr
     alerts: list[dict[str, Any]] = json.loads(ran.stdout)
     return alerts
