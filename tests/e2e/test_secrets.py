@@ -73,7 +73,7 @@ def _killed_with_a_full_spool(data: Path, variables: dict[str, str]) -> str:
 def _in_plain_text(spool: Path) -> str:
     """What compression hides from grep: every byte of every Arrow file, whether a row refers to it or not."""
     files = [path.read_bytes() for path in spool.rglob("*.arrow")]
-    for path in spool.rglob(f"*{segment.SUFFIX}"):
+    for path in spool.rglob(f"[!.]*{segment.SUFFIX}"):  # a hidden one was being written when it was killed
         content = path.read_bytes()
         tables = segment.load(path, verify=True).tables.values()
         files += [content[table.offset : table.offset + table.length] for table in tables]
