@@ -19,7 +19,10 @@ from otel_exporter.alerts import unbounded
 _SINCE = datetime(2026, 10, 12, tzinfo=UTC)
 _SPAN = _SINCE + timedelta(hours=4), _SINCE + timedelta(hours=24)
 _STEP = timedelta(minutes=30)
-_TABLES = ("genai_ledger", "genai_rollup_minute", "genai_rollup_hour", "genai_budget", "genai_limits", "genai_anomaly")
+_TABLES = (
+    "genai_ledger", "genai_rollup_minute", "genai_rollup_hour", "genai_budget", "genai_limits", "genai_anomaly",
+    "otel_metrics_histogram",
+)  # fmt: skip
 #: Nine days of two applications, one of which stops at noon and loses its prices before that; errors for an hour; a
 #: session and a team that go wild.
 _CALLS = """INSERT INTO otel.genai_ledger (call_key, request_key, tenant, started_at, posted_at, team, application,
@@ -46,6 +49,12 @@ SELECT toDateTime64('2026-10-11 12:00:00', 9, 'UTC') + toIntervalMinute(5 * numb
 _ANOMALY = """INSERT INTO otel.genai_anomaly (incident_id, tenant, metric, axis, value, started_at, ended_at,
   impact_usd, updated_at) VALUES ('a', 'acme', 'cost_usd', 'team', 'search', '2026-10-12 10:00:00',
   '2026-10-12 13:00:00', 50, '2026-10-12 13:00:00')"""
+
+#: What a service counted itself in six hours, of which nothing came.
+_COUNTED = """INSERT INTO otel.otel_metrics_histogram (ServiceName, MetricName, AggregationTemporality, StartTimeUnix,
+  TimeUnix, Count)
+SELECT 'counting', 'gen_ai.client.operation.duration', 2, began, began + toIntervalMinute(number), number
+FROM (SELECT parseDateTime64BestEffort({began:String}, 9, 'UTC') AS began, number FROM numbers(1, 360))"""
 
 
 def _calls(store: Store, name: str, since: str, every: int, count: int, **said: str) -> None:
@@ -98,6 +107,24 @@ def test_skipping_moments_changes_nothing(past: Store) -> None:
     }  # fmt: skip
     assert skipping.asked < asking.asked * 0.7
     assert {fault.rule for fault in skipping.left_out} == {"PipelineStalled"}
+
+
+def test_what_did_not_arrive_is_replayed(past: Store) -> None:
+    """Counters ahead of what arrived fire at the same moments whether the hours without counters are skipped or not."""
+    began = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=20)  # metrics do not last
+    past.command(_COUNTED, {"began": began.isoformat()})
+    groups, _ = files.combined(files.builtin(), {})
+    rules = [(group, rule) for group in groups for rule in group.rules if rule.name == "TelemetryIncomplete"]
+    span = began - timedelta(hours=24), began + timedelta(hours=20)
+    found = [
+        replay([replace(group, rules=(each,))], unbounded(past), Options(), span, _STEP)
+        for group, rule in rules
+        for each in (rule, replace(rule, replay=""))
+    ]
+    skipping, asking = found
+    assert _told(skipping) == _told(asking)
+    assert [one.alert.labels["application"] for one in asking.firings] == ["counting"]
+    assert skipping.asked < asking.asked * 0.7
 
 
 def test_a_wrong_word_on_replays_costs_time_only(past: Store, tmp_path: Path) -> None:
